@@ -1,0 +1,1 @@
+"""Rules that turn log-probabilities into signals."""

@@ -1,0 +1,1 @@
+"""Feature matrices computed from bars, causally."""

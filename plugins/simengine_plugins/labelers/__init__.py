@@ -1,0 +1,1 @@
+"""SELL / HOLD / BUY labels of bars."""

@@ -1,0 +1,1 @@
+"""Per-class weights of the training loss."""

@@ -1,0 +1,1 @@
+"""Label-preserving views of a window for test-time augmentation."""

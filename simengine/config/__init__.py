@@ -1,0 +1,1 @@
+"""The run's configuration: its schema and its strict loader."""

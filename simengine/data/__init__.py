@@ -1,0 +1,1 @@
+"""Bars, windows, splits and scaling."""

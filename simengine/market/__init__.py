@@ -1,0 +1,1 @@
+"""The oracle market: simulated bars with exact class probabilities."""

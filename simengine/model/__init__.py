@@ -1,0 +1,1 @@
+"""The xLSTM as Keras layers."""

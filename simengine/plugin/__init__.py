@@ -1,0 +1,1 @@
+"""The plugin system: components, kinds, hooks and the registry."""

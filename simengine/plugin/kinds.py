@@ -1,0 +1,229 @@
+"""The kinds of component and the contract of each, as protocols.
+
+A kind is one row of `KINDS`: its registration hook, where YAML selects it and the protocol that its
+components keep. `simengine.plugin.testing.check_component` runs the contract over a component.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simengine.types import (
+    Bars,
+    DecisionContext,
+    Float32Array,
+    FloatArray,
+    IntArray,
+    LabelArray,
+    StrategyContext,
+)
+
+if TYPE_CHECKING:
+    from simengine.backtest.costs import FeeSchedule, SlippageModel, Stops
+    from simengine.data.windows import WindowSet
+    from simengine.train.context import TrainContext
+    from simengine.types import EpochRecord
+
+BatchTransform = Callable[[Float32Array], Float32Array]
+"""A window batch (B, length, F) to a window batch of the same shape."""
+
+
+class Source(Protocol):
+    """Where bars come from."""
+
+    def load(self) -> dict[str, Bars]:
+        """Return validated bars by symbol.
+
+        A source that knows the true distribution also offers ``class_probabilities(symbol, ends,
+        lower, upper, horizon_bars, history)``, which returns (n, 3) exact probabilities: ``ends``
+        are bar rows of the symbol, ``lower`` and ``upper`` log-return thresholds at those rows,
+        ``history`` is a number of bars or None for all of them.
+        """
+
+
+class Features(Protocol):
+    """A causal feature matrix."""
+
+    names: tuple[str, ...]
+    warmup: int
+    """Rows at the start of a symbol that may be NaN."""
+
+    def compute(self, bars: Bars) -> Float32Array:
+        """Return (n, F) float32; row t uses bars <= t only, rows >= ``warmup`` are finite."""
+
+
+class Labeler(Protocol):
+    """SELL / HOLD / BUY labels from future returns."""
+
+    horizon_bars: int
+    """The label of t looks at bars up to t + horizon_bars."""
+
+    def fit(self, bars_by_symbol: Mapping[str, Bars], train_end: int) -> Labeler:
+        """Learn from labels that are fully known before ``train_end`` (ns UTC, exclusive)."""
+
+    def label(self, bars: Bars) -> LabelArray:
+        """Return int8 (n,): a `Signal` value, or -1 where bar t has no label."""
+
+    def thresholds(self, bars: Bars) -> tuple[FloatArray, FloatArray] | None:
+        """Return log-return thresholds (lower, upper), each (n,), known at t; None without such."""
+
+
+class Balancer(Protocol):
+    """Which training rows form each batch."""
+
+    def epoch(
+        self, labels: LabelArray, groups: IntArray, epoch: int, rng: np.random.Generator, batch_size: int
+    ) -> Iterator[IntArray]:
+        """Yield arrays of row ids into ``labels``; ``groups`` holds the symbol index of each row."""
+
+
+class Reweighter(Protocol):
+    """Per-class weights of the loss, moved between epochs."""
+
+    def start(self, labels: LabelArray) -> FloatArray:
+        """Return the (3,) weights of the first epoch from the train labels."""
+
+    def update(self, labels: LabelArray, log_proba: FloatArray, epoch: int) -> FloatArray:
+        """Return the (3,) weights of the next epoch.
+
+        ``log_proba`` (n, 3) are the predictions made on the train rows seen in ``epoch``, ``labels``
+        (n,) their labels.
+        """
+
+
+class Loss(Protocol):
+    """A training loss per row, written in TensorFlow operations imported inside the call.
+
+    A loss that needs the class prior also has ``fit(labels)``, called once with the train labels.
+    """
+
+    def __call__(self, targets: Any, logits: Any) -> Any:
+        """Return the loss (B,) of float targets (B, 3) and logits (B, 3)."""
+
+
+class TestTimeTransform(Protocol):
+    """A label-preserving view of a window; acts on each sample alone, whatever the batch."""
+
+    __test__ = False  # the name begins with "Test", which pytest would collect
+
+    weight: float
+    """Relative weight of this view in the mean of probabilities."""
+
+    def __call__(self, batch: Float32Array) -> Float32Array:
+        """Return a batch of the same shape (B, length, F); the input is not changed."""
+
+
+class Calibrator(Protocol):
+    """A map from normalised log-probabilities to calibrated ones."""
+
+    def fit(self, log_proba: FloatArray, labels: LabelArray) -> Calibrator:
+        """Learn from validation scores (n, 3) and labels (n,)."""
+
+    def transform(self, log_proba: FloatArray) -> FloatArray:
+        """Return normalised log-probabilities (n, 3)."""
+
+
+class Decision(Protocol):
+    """A rule that turns log-probabilities into signals."""
+
+    def fit(self, log_proba: FloatArray, labels: LabelArray, context: DecisionContext) -> Decision:
+        """Learn from calibrated validation scores (n, 3) and labels (n,)."""
+
+    def decide(self, log_proba: FloatArray) -> LabelArray:
+        """Return int8 (n,) `Signal` values."""
+
+
+class Model(Protocol):
+    """A signal model fed by window ends."""
+
+    uses: frozenset[str]
+    """Which parts under ``training`` it honours: of balancer, reweighter, loss."""
+
+    def fit(self, train: WindowSet, val: WindowSet, context: TrainContext) -> list[EpochRecord]:
+        """Learn from the train windows, watching the val windows; return one record an epoch."""
+
+    def predict_logits(self, windows: WindowSet, transform: BatchTransform | None = None) -> Float32Array:
+        """Return float32 (n, 3) logits; ``transform`` is applied to each gathered batch first."""
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the fitted state: numbers, strings, lists, arrays and mappings of them."""
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Restore what `get_state` returned."""
+
+
+class Strategy(Protocol):
+    """Target exposures of one symbol.
+
+    A strategy may also have ``stops()`` returning a `simengine.backtest.costs.Stops`, which replaces
+    the stops of the config.
+    """
+
+    def targets(self, context: StrategyContext) -> FloatArray:
+        """Return float64 (n,) exposure as a signed fraction of equity; NaN keeps the last target."""
+
+
+class Fees(Protocol):
+    """What a fill costs."""
+
+    def schedule(self) -> FeeSchedule:
+        """Return the fee as parameters of the kernel."""
+
+
+class Slippage(Protocol):
+    """How far a fill lands from the quoted price."""
+
+    def model(self) -> SlippageModel:
+        """Return the slippage as parameters of the kernel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of component.
+
+    Parameters
+    ----------
+    name : str
+        For example ``"calibrator"``.
+    hook : str
+        Name of its registration hook.
+    where : str
+        Dotted place in the config that selects it.
+    contract : type
+        Protocol of its components.
+    many : bool
+        Whether the place holds a list.
+    """
+
+    name: str
+    hook: str
+    where: str
+    contract: type
+    many: bool = False
+
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("source", "simengine_register_sources", "data.source", Source),
+        Kind("features", "simengine_register_features", "features", Features),
+        Kind("labeler", "simengine_register_labelers", "labels.labeler", Labeler),
+        Kind("balancer", "simengine_register_balancers", "training.balancer", Balancer),
+        Kind("reweighter", "simengine_register_reweighters", "training.reweighter", Reweighter),
+        Kind("loss", "simengine_register_losses", "training.loss", Loss),
+        Kind("tta", "simengine_register_tta", "inference.tta", TestTimeTransform, many=True),
+        Kind("calibrator", "simengine_register_calibrators", "inference.calibrator", Calibrator),
+        Kind("decision", "simengine_register_decisions", "inference.decision", Decision),
+        Kind("model", "simengine_register_models", "model", Model),
+        Kind("strategy", "simengine_register_strategies", "strategy", Strategy),
+        Kind("fees", "simengine_register_fees", "backtest.fees", Fees),
+        Kind("slippage", "simengine_register_slippage", "backtest.slippage", Slippage),
+    )
+}
+"""Every kind by name, in the order of the run."""
+
