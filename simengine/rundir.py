@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+CONFIG = "config.resolved.yaml"
+ORIGIN = "origin.json"
+"""Folder that the config's plugin paths start from."""
+METRICS = "metrics.json"
 DONE = "DONE"
 """Marker file, written last: a directory without it holds an unfinished run."""
 
@@ -115,8 +119,8 @@ class RunDir:
             When ``path`` is no run directory, or ``finished`` is asked for and the run is not.
         """
         path = Path(path)
-        if not (path / "config.resolved.yaml").is_file():
-            raise RunError(f"{path}: no run directory (config.resolved.yaml is missing)")
+        if not (path / CONFIG).is_file():
+            raise RunError(f"{path}: no run directory ({CONFIG} is missing)")
         if finished and not (path / DONE).is_file():
             raise RunError(f"{path}: this run is not finished; continue it with: simengine run --resume {path}")
         return cls(path)

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simengine.types import (
     Bars,
@@ -24,7 +23,7 @@ from simengine.types import (
 )
 
 if TYPE_CHECKING:
-    from simengine.backtest.costs import FeeSchedule, SlippageModel, Stops
+    from simengine.backtest.costs import FeeSchedule, SlippageModel
     from simengine.data.windows import WindowSet
     from simengine.train.context import TrainContext
     from simengine.types import EpochRecord
@@ -102,14 +101,17 @@ class Loss(Protocol):
     A loss that needs the class prior also has ``fit(labels)``, called once with the train labels.
     """
 
-    def __call__(self, targets: Any, logits: Any) -> Any:
+    def __call__(self, targets: Any, logits: Any) -> Any:  # noqa: ANN401 - tf.Tensor
         """Return the loss (B,) of float targets (B, 3) and logits (B, 3)."""
 
 
 class TestTimeTransform(Protocol):
-    """A label-preserving view of a window; acts on each sample alone, whatever the batch."""
+    """A label-preserving view of a window; acts on each sample alone, whatever the batch.
 
-    __test__ = False  # the name begins with "Test", which pytest would collect
+    A view that returns the batch as it is may set ``is_identity = True``, which saves a pass.
+    """
+
+    __test__: ClassVar[bool] = False  # the name begins with "Test", which pytest would collect
 
     weight: float
     """Relative weight of this view in the mean of probabilities."""
@@ -226,4 +228,3 @@ KINDS: dict[str, Kind] = {
     )
 }
 """Every kind by name, in the order of the run."""
-

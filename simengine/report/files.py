@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simengine.config.strict_yaml import parse
 from simengine.errors import RunError
 from simengine.rundir import RunDir
 
@@ -96,13 +97,12 @@ def read_run(run_dir: Path | str) -> RunFiles:
 
 def read_config(run_dir: Path) -> dict[str, Any]:
     """Return ``config.resolved.yaml`` as plain mappings, without validating it again."""
-    import yaml
-
     path = run_dir / "config.resolved.yaml"
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
         raise RunError(f"{path}: cannot be read ({_first_line(error)})") from error
+    config = parse(text, str(path)).value
     if not isinstance(config, dict):
         raise RunError(f"{path}: expected a mapping, received {type(config).__name__}")
     return config
@@ -171,7 +171,9 @@ def _read_parquet(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 def _with_columns(frame: pd.DataFrame, columns: Sequence[str], path: Path) -> pd.DataFrame:
     missing = [name for name in columns if name not in frame.columns]
     if missing:
-        raise RunError(f"{path}: column {missing[0]!r} is missing; found: {', '.join(map(str, frame.columns))}")
+        raise RunError(
+            f"{path}: column {missing[0]!r} is missing; found: {', '.join(map(str, frame.columns))}"
+        )
     return frame[list(columns)]
 
 

@@ -6,14 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simengine.types import N_CLASSES, FloatArray, IntArray, LabelArray
+from simengine.types import CLASS_NAMES, FloatArray, IntArray, LabelArray
 
 BINS = 15
 """Equal-width bins of every reliability diagram, as for the ECE."""
 
 
 def drawdown(equity: FloatArray) -> FloatArray:
-    """Return the fraction lost since the running maximum, shape (n,), values <= 0."""
+    """Return the fraction lost since the running maximum, shape (n,), values <= 0.
+
+    ``equity`` (n,) starts above 0; it may fall to 0.
+    """
     peak = np.maximum.accumulate(equity)
     result: FloatArray = equity / peak - 1.0
     return result
@@ -68,7 +71,7 @@ def reliability(probability: FloatArray, hit: FloatArray, bins: int = BINS) -> l
     hit : float64 array, shape (n,)
         1 where the event happened, else 0.
     bins : int
-        Bins of equal width on [0, 1]; empty ones are left out.
+        Bins (lower, upper] of equal width on [0, 1], as for the ECE; empty ones are left out.
 
     Returns
     -------
@@ -78,7 +81,7 @@ def reliability(probability: FloatArray, hit: FloatArray, bins: int = BINS) -> l
     -----
     The diagram of DeGroot and Fienberg (1983); bins as in Guo et al. (2017).
     """
-    index = np.minimum((probability * bins).astype(np.int64), bins - 1)
+    index = np.clip(np.ceil(probability * bins).astype(np.int64) - 1, 0, bins - 1)
     count = np.bincount(index, minlength=bins)
     predicted = np.bincount(index, weights=probability, minlength=bins)
     observed = np.bincount(index, weights=hit, minlength=bins)
@@ -101,14 +104,9 @@ def reliability_panels(
         return reliability(proba.max(axis=1), hit)
 
     panels = [("top label", top(raw), top(calibrated))]
-    for number, name in enumerate(("SELL", "HOLD", "BUY")):
+    for number, name in enumerate(CLASS_NAMES):
         hit = (labels == number).astype(np.float64)
-        panels.append((name, reliability(raw[:, number], hit), reliability(calibrated[:, number], hit)))
+        panels.append(
+            (name.upper(), reliability(raw[:, number], hit), reliability(calibrated[:, number], hit))
+        )
     return panels
-
-
-def confusion(labels: LabelArray, predicted: LabelArray) -> IntArray:
-    """Return counts of shape (3, 3): row = true class, column = predicted class."""
-    cell = labels.astype(np.int64) * N_CLASSES + predicted.astype(np.int64)
-    counts: IntArray = np.bincount(cell, minlength=N_CLASSES**2).reshape(N_CLASSES, N_CLASSES)
-    return counts

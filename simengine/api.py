@@ -1,0 +1,429 @@
+"""The Python API: one function per verb of the command line, with the same names and parameters.
+
+>>> from simengine import api
+>>> result = api.run("config.yaml", overrides=["training.epochs=5"])  # doctest: +SKIP
+>>> result.metrics["backtest"]["net_return"]  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simengine.errors import ConfigError, RunError
+from simengine.log import NoProgress, Progress
+from simengine.rundir import CONFIG, DONE, ORIGIN, RunDir
+
+if TYPE_CHECKING:
+    from simengine.compare import Comparison
+    from simengine.config.schema import Config
+    from simengine.explain import Explanation
+    from simengine.pipeline import RunResult
+    from simengine.plugin.registry import Registry
+    from simengine.rerun import Retraded
+
+ConfigSource = str | Path | Mapping[str, Any]
+"""A YAML file, or the same content as a mapping."""
+
+
+def run(
+    config: ConfigSource | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    out: str | Path = "runs",
+    resume: str | Path | None = None,
+    progress: Progress | None = None,
+    plugins: Sequence[object] = (),
+) -> RunResult:
+    """Train, backtest, judge and report.
+
+    Parameters
+    ----------
+    config : str, Path or mapping, optional
+        What to run; left out with ``resume``.
+    overrides : sequence of str
+        ``"training.epochs=5"`` and the like.
+    out : str or Path
+        Folder that the run directory is made in.
+    resume : str or Path, optional
+        A run directory that was interrupted; it is finished in place, with the bytes that an
+        uninterrupted run would have.
+    progress : Progress, optional
+        Told about training steps.
+    plugins : sequence of object
+        Modules or instances with hook functions, beside those that the config names.
+
+    Returns
+    -------
+    RunResult
+        ``run_dir`` and ``metrics``.
+
+    Raises
+    ------
+    SimengineError
+        One line on what is wrong, where and how to mend it.
+    """
+    from simengine import pipeline
+
+    if resume is not None:
+        if config is not None or overrides:
+            raise ConfigError("resume: the run goes on as it was configured; give no config and no overrides")
+        run_dir = RunDir.open(resume, finished=False)
+        if run_dir.has(DONE):
+            raise RunError(f"{resume}: this run is finished; start a new one, or trade it again with: backtest")
+        loaded, registry = _trained(run_dir, plugins)
+        return pipeline.run(loaded, registry, resume=run_dir, progress=progress)
+    loaded, registry = _load(config, overrides, plugins)
+    return pipeline.run(loaded, registry, out=Path(out), progress=progress)
+
+
+def train(
+    config: ConfigSource,
+    *,
+    overrides: Sequence[str] = (),
+    out: str | Path = "runs",
+    progress: Progress | None = None,
+    plugins: Sequence[object] = (),
+) -> RunResult:
+    """Do everything up to the fitted decision rule, without a backtest; parameters as in `run`."""
+    from simengine import pipeline
+
+    loaded, registry = _load(config, overrides, plugins)
+    return pipeline.run(loaded, registry, out=Path(out), progress=progress, backtest=False)
+
+
+def backtest(
+    run: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    data: str | Path | None = None,
+    strategy: str | None = None,
+    out: str | Path | None = None,
+    plugins: Sequence[object] = (),
+) -> Retraded:
+    """Trade a trained run on its test span, or on any bars, without retraining.
+
+    Parameters
+    ----------
+    run : str or Path
+        A finished run directory.
+    overrides : sequence of str
+        Changes of ``data``, ``strategy`` and ``backtest``.
+    data : str or Path, optional
+        A csv or parquet file of bars to trade instead of the run's test span.
+    strategy : str, optional
+        Name of another strategy.
+    out : str or Path, optional
+        New folder for trades, equity and metrics.
+    plugins : sequence of object
+        As in `run`.
+
+    Returns
+    -------
+    Retraded
+        ``metrics``, ``trading`` and ``in_sample``.
+    """
+    from simengine import rerun
+    from simengine.config.load import load_config
+
+    run_dir = RunDir.open(run)
+    changes = [*([f"data.source={json.dumps(_file_source(data))}"] if data is not None else []), *overrides]
+    if strategy is not None:
+        changes.append(f"strategy={strategy}")
+    trained, registry = _trained(run_dir, plugins)
+    changed = load_config(run_dir / CONFIG, changes).with_origin(trained.origin)
+    return rerun.backtest(run_dir, trained, changed, registry, None if out is None else Path(out))
+
+
+def compare(
+    runs: Sequence[str | Path] | str | Path,
+    *,
+    strategies: Sequence[str] = (),
+    allow_different: bool = False,
+    plugins: Sequence[object] = (),
+) -> Comparison:
+    """Put several runs, or several strategies of one run, into one table.
+
+    Parameters
+    ----------
+    runs : sequence of str or Path
+        Finished run directories; one of them with ``strategies``.
+    strategies : sequence of str
+        Names of strategies to trade on the signals of the one run.
+    allow_different : bool
+        Compare although data or costs differ.
+    plugins : sequence of object
+        As in `run`.
+
+    Raises
+    ------
+    RunError
+        When the runs have other data or costs, or no common test time.
+    """
+    from simengine import rerun
+
+    given = [runs] if isinstance(runs, str | Path) else list(runs)
+    opened = [RunDir.open(run) for run in given]
+    if strategies:
+        if len(opened) != 1:
+            raise RunError(f"--strategy compares strategies of one run, received {len(opened)} runs")
+        config, registry = _trained(opened[0], plugins)
+        return rerun.compare_strategies(opened[0], config, registry, strategies)
+    if len(opened) < 2:
+        raise RunError("compare needs two runs or more, or one run and --strategy")
+    return rerun.compare_runs(opened, allow_different=allow_different)
+
+
+def explain(
+    run: str | Path,
+    *,
+    samples: int = 16,
+    background: int = 8,
+    progress: Progress | None = None,
+    plugins: Sequence[object] = (),
+) -> Explanation:
+    """Return SHAP values per feature and per time step of random test windows.
+
+    Parameters
+    ----------
+    run : str or Path
+        A finished run directory; ``explain.json`` and ``explain.html`` are written into it.
+    samples : int
+        Test windows to explain.
+    background : int
+        Train windows whose values stand for an absent feature or bar.
+    progress : Progress, optional
+        Told about every explained window.
+    plugins : sequence of object
+        As in `run`.
+    """
+    from simengine import rerun
+
+    run_dir = RunDir.open(run)
+    config, registry = _trained(run_dir, plugins)
+    return rerun.explain(
+        run_dir, config, registry, samples=samples, background=background, progress=progress or NoProgress()
+    )
+
+
+def analyze_feature_importance_shap(run: str | Path, **options: Any) -> Explanation:  # noqa: ANN401
+    """Return `explain` (run, ...): the same call under the name that it is often looked for."""
+    return explain(run, **options)
+
+
+def report(run: str | Path) -> Path:
+    """Write ``report.html`` of a finished run again and return its path."""
+    from simengine.report import write_report
+
+    run_dir = RunDir.open(run)
+    if not run_dir.has("trades.csv"):
+        raise RunError(f"{run}: it was trained without a backtest; there is nothing to report on")
+    return write_report(run_dir.path)
+
+
+def check(
+    config: ConfigSource, *, overrides: Sequence[str] = (), plugins: Sequence[object] = ()
+) -> dict[str, Any]:
+    """Check config, plugins, data and labels without training, and say what a run would use.
+
+    Raises
+    ------
+    CheckFailedError
+        When a class has under 1 % of the train labels.
+    """
+    from simengine.data.labels import label_shares
+    from simengine.data.split import SEGMENTS
+    from simengine.plugin.check import check_config
+    from simengine.steps.parts import build_parts
+    from simengine.steps.prepare import prepare
+
+    loaded, registry = _load(config, overrides, plugins)
+    loaded = check_config(loaded, registry)
+    prepared = prepare(loaded, build_parts(loaded, registry))
+    segments = [
+        {
+            "segment": name,
+            "bars": sum(rows.rows(name)[1] - rows.rows(name)[0] for rows in prepared.dataset.segments),
+            "windows": len(windows),
+            "label_share": label_shares(windows.labels).tolist(),
+        }
+        for name, windows in zip(SEGMENTS, (prepared.train, prepared.val, prepared.test), strict=True)
+    ]
+    summary = {
+        "symbols": ", ".join(prepared.bars),
+        "bars": sum(map(len, prepared.bars.values())),
+        "features": prepared.train.n_features,
+        "window": prepared.dataset.length,
+        "horizon_bars": prepared.horizon_bars,
+        "repairs": {symbol: dict(b.repairs) for symbol, b in prepared.bars.items() if b.repairs},
+        "holes": dict(prepared.dataset.counts),
+    }
+    name = "config" if isinstance(config, Mapping) else str(config)
+    return {"config": name, "ok": True, "summary": summary, "segments": segments}
+
+
+def resolved(
+    config: ConfigSource, *, overrides: Sequence[str] = (), plugins: Sequence[object] = ()
+) -> tuple[str, dict[str, Any]]:
+    """Return the config with every default filled in, as YAML and as plain data."""
+    from simengine.config.load import dump_yaml, to_tree
+    from simengine.plugin.check import check_config
+
+    loaded, registry = _load(config, overrides, plugins)
+    full = check_config(loaded, registry)
+    return dump_yaml(full), to_tree(full)
+
+
+def schema(
+    config: ConfigSource, *, overrides: Sequence[str] = (), plugins: Sequence[object] = ()
+) -> dict[str, Any]:
+    """Return the JSON schema of a config file, with the options of every component it can select."""
+    from simengine.plugin.schema import config_json_schema
+
+    _, registry = _load(config, overrides, plugins)
+    return config_json_schema(registry)
+
+
+def plugins(config: ConfigSource | None = None) -> dict[str, Any]:
+    """Return every component by kind, with the plugin that brings it and its summary."""
+    registry = _registry_of(config)
+    return {
+        kind.name: {
+            "where": kind.where,
+            "hook": kind.hook,
+            "components": [
+                {
+                    "name": name,
+                    "plugin": registry.provenance(kind.name, name),
+                    "summary": registry.summary(kind.name, name),
+                }
+                for name in registry.names(kind.name)
+            ],
+        }
+        for kind in registry.kinds.values()
+    }
+
+
+def plugin(kind: str, name: str, config: ConfigSource | None = None) -> dict[str, Any]:
+    """Return one component: its documentation and its options with type, default and description."""
+    import inspect
+
+    from simengine.plugin.schema import component_json_schema
+
+    registry = _registry_of(config)
+    component = registry.get(kind, name)
+    return {
+        "kind": kind,
+        "name": name,
+        "plugin": registry.provenance(kind, name),
+        "doc": inspect.getdoc(component.factory) or "",
+        "options": _option_rows(component_json_schema(registry, kind, name)),
+    }
+
+
+def _option_rows(schema: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return name, type, default and description of every option of a component's JSON schema."""
+    required = schema.get("required", ())
+    return [
+        {
+            "name": name,
+            "type": _type_text(option),
+            "default": "required" if name in required else option.get("default"),
+            "description": option.get("description", ""),
+        }
+        for name, option in schema.get("properties", {}).items()
+        if name != "type"
+    ]
+
+
+def _type_text(option: Mapping[str, Any]) -> str:
+    """Return the type of an option in words, from its JSON schema."""
+    if "enum" in option:
+        return " | ".join(map(str, option["enum"]))
+    if "const" in option:
+        return str(option["const"])
+    if "anyOf" in option:
+        return " | ".join(map(_type_text, option["anyOf"]))
+    if option.get("type") == "array":
+        return f"list of {_type_text(option.get('items', {}))}"
+    if option.get("type") == "object" and "properties" in option:
+        return "{" + ", ".join(option["properties"]) + "}"
+    bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    limits = [f"{sign} {option[key]}" for key, sign in bounds.items() if key in option]
+    return " ".join([str(option.get("type", "any")), *limits])
+
+
+def new_plugin(kind: str, name: str, folder: str | Path = ".") -> tuple[Path, Path]:
+    """Write a working plugin file and its test into ``folder``; return both paths."""
+    from simengine.plugin.scaffold import new_plugin as write
+
+    return write(kind, name, Path(folder))
+
+
+def data_check(path: str | Path) -> dict[str, Any]:
+    """Validate a csv or parquet file of bars and return what is in it.
+
+    Raises
+    ------
+    DataError
+        One line that names the row, the column, the value and the fix.
+    """
+    from simengine.data.summary import summarise
+
+    registry = _registry_of(None)
+    source = registry.create("source", _file_source(path))
+    return {"path": str(path), "symbols": [summarise(bars) for bars in source.load().values()]}
+
+
+def data_make(
+    path: str | Path, *, market: str = "realistic", symbols: int = 2, bars: int = 30_000, seed: int = 1
+) -> dict[str, Any]:
+    """Write bars of the oracle market to a csv or parquet file that does not exist yet."""
+    from simengine.data.export import write_bars
+
+    registry = _registry_of(None)
+    options = {"market": market, "symbols": symbols, "bars": bars, "seed": seed}
+    made = registry.create("source", {"type": "oracle_market", **options}).load()
+    rows = write_bars(Path(path), made)
+    return {"path": str(path), "symbols": len(made), "rows": rows}
+
+
+def _file_source(path: str | Path) -> dict[str, Any]:
+    """Return the source component that reads a file, by its ending."""
+    kinds = {".csv": "csv", ".parquet": "parquet"}
+    suffix = Path(path).suffix.lower()
+    if suffix not in kinds:
+        raise ConfigError(f"{path}: expected a file that ends in .csv or .parquet, received {suffix or 'no ending'!r}")
+    return {"type": kinds[suffix], "path": str(path)}
+
+
+def _load(
+    config: ConfigSource | None, overrides: Sequence[str], objects: Sequence[object]
+) -> tuple[Config, Registry]:
+    from simengine.config.load import load_config
+    from simengine.plugin.manager import build_registry
+
+    if config is None:
+        raise ConfigError("no config: give the path of a YAML file, for example config.yaml")
+    loaded = load_config(config, overrides)
+    return loaded, build_registry(loaded.plugins, loaded.base_dir, objects, locate=loaded.locate)
+
+
+def _registry_of(config: ConfigSource | None) -> Registry:
+    from simengine.plugin.manager import build_registry
+
+    return build_registry() if config is None else _load(config, (), ())[1]
+
+
+def _trained(run_dir: RunDir, objects: Sequence[object]) -> tuple[Config, Registry]:
+    """Return the config of a run, its plugin paths relative to where it was first written, and the registry."""
+    from simengine.config.load import load_config
+    from simengine.config.schema import Origin
+    from simengine.plugin.manager import build_registry
+
+    loaded = load_config(run_dir / CONFIG)
+    base_dir = Path(run_dir.read_json(ORIGIN)["base_dir"])
+    loaded = loaded.with_origin(Origin(base_dir, loaded.origin.locations))
+    return loaded, build_registry(loaded.plugins, base_dir, objects, locate=loaded.locate)

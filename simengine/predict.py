@@ -1,0 +1,169 @@
+"""From windows to signals: test-time views, then calibration, then the decision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simengine.errors import ConfigError, DataError, PluginError
+from simengine.evaluate.logproba import (
+    PROBABILITY_FLOOR,
+    as_log_proba,
+    check_scores,
+    floor_log_proba,
+    log_softmax,
+)
+from simengine.types import N_CLASSES, DecisionContext, FloatArray, LabelArray
+
+if TYPE_CHECKING:
+    from simengine.data.windows import WindowSet
+    from simengine.plugin.kinds import BatchTransform, Calibrator, Decision, Model, TestTimeTransform
+
+__all__ = [
+    "PROBABILITY_FLOOR",
+    "apply_inference",
+    "fit_inference",
+    "floor_log_proba",
+    "log_softmax",
+    "score",
+]
+
+
+def score(
+    model: Model, windows: WindowSet, views: Sequence[TestTimeTransform]
+) -> tuple[FloatArray, FloatArray]:
+    """Return the scores of a model, plain and averaged over test-time views.
+
+    The views' probabilities, not their logits, are averaged: the mean of calibrated probabilities
+    is the linear opinion pool (Stone, 1961).
+
+    Parameters
+    ----------
+    model : Model
+        A fitted model.
+    windows : WindowSet
+        n windows.
+    views : sequence of TestTimeTransform
+        At least one. A view with a true attribute ``is_identity`` takes the plain scores and costs no
+        further pass.
+
+    Returns
+    -------
+    raw_log_proba : float64 array, shape (n, 3)
+        Log-softmax of the plain model's logits.
+    log_proba : float64 array, shape (n, 3)
+        ``log(sum_v w_v softmax_v / sum_v w_v)``, floored at 1e-7 and renormalised.
+
+    Raises
+    ------
+    ConfigError
+        If there is no view.
+    DataError
+        If there is no window.
+    PluginError
+        If the model returns another shape or values that are not finite.
+    """
+    if not views:
+        raise ConfigError("inference.tta: expected one view or more, received none; use [identity]")
+    if len(windows) == 0:
+        raise DataError("predict: there is no window to score")
+    raw = log_softmax(_logits(model, windows, None))
+    pooled = np.zeros_like(raw)
+    for view in views:
+        plain = getattr(view, "is_identity", False)
+        pooled += view.weight * np.exp(raw if plain else log_softmax(_logits(model, windows, view)))
+    return raw, as_log_proba(pooled / sum(view.weight for view in views))
+
+
+def _logits(model: Model, windows: WindowSet, view: BatchTransform | None) -> FloatArray:
+    """Return the logits under one view after checking them."""
+    logits = np.asarray(model.predict_logits(windows, view), dtype=np.float64)
+    seen = "the plain windows" if view is None else f"view {type(view).__name__}"
+    _check_output(logits, len(windows), f"model {type(model).__name__} on {seen}", "logits")
+    return logits
+
+
+def _check_output(values: FloatArray, n: int, who: str, what: str) -> None:
+    """Refuse what breaks the contract of a model or a calibrator."""
+    if values.shape != (n, N_CLASSES):
+        raise PluginError(f"{who}: expected {what} of shape ({n}, {N_CLASSES}), received {values.shape}")
+    wrong = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if len(wrong):
+        raise PluginError(
+            f"{who}: expected finite {what}, received {values[wrong[0]].tolist()} in row {wrong[0]} "
+            f"({len(wrong)} such rows of {n})"
+        )
+
+
+def fit_inference(
+    val_log_proba: FloatArray,
+    val_labels: LabelArray,
+    calibrator: Calibrator | None,
+    decision: Decision,
+    context: DecisionContext,
+) -> tuple[Calibrator | None, Decision]:
+    """Fit the calibrator, then the decision on calibrated scores, both on the validation rows.
+
+    Parameters
+    ----------
+    val_log_proba : float64 array, shape (n, 3)
+        Second result of `score` on the validation windows.
+    val_labels : int8 array, shape (n,)
+        Their labels, all defined.
+    calibrator : Calibrator or None
+        None leaves the scores as they are.
+    decision : Decision
+        Fitted on what `apply_inference` will hand it.
+    context : DecisionContext
+        Train shares and horizon.
+
+    Returns
+    -------
+    tuple of (Calibrator or None, Decision)
+        What their ``fit`` returned, ready for `apply_inference`.
+
+    Raises
+    ------
+    DataError
+        If a label is no class, or the component cannot be fitted on these rows.
+    """
+    check_scores(val_log_proba, val_labels)
+    if calibrator is not None:
+        calibrator = calibrator.fit(val_log_proba, val_labels)
+    calibrated = _calibrate(val_log_proba, calibrator)
+    return calibrator, decision.fit(calibrated, val_labels, context)
+
+
+def _calibrate(log_proba: FloatArray, calibrator: Calibrator | None) -> FloatArray:
+    """Return calibrated scores, normalised and floored whatever the calibrator returned."""
+    if calibrator is None:
+        return floor_log_proba(log_proba)
+    values = np.asarray(calibrator.transform(log_proba), dtype=np.float64)
+    _check_output(values, len(log_proba), f"calibrator {type(calibrator).__name__}", "log-probabilities")
+    return floor_log_proba(log_softmax(values))
+
+
+def apply_inference(
+    log_proba: FloatArray, calibrator: Calibrator | None, decision: Decision
+) -> tuple[FloatArray, LabelArray]:
+    """Return calibrated log-probabilities (n, 3) and decided signals (n,) int8 of scores (n, 3).
+
+    Raises
+    ------
+    PluginError
+        If the calibrator or the decision breaks its contract.
+    """
+    calibrated = _calibrate(log_proba, calibrator)
+    signals = np.asarray(decision.decide(calibrated))
+    who = f"decision {type(decision).__name__}"
+    if signals.shape != (len(log_proba),):
+        raise PluginError(f"{who}: expected signals of shape ({len(log_proba)},), received {signals.shape}")
+    wrong = np.flatnonzero(~np.isin(signals, range(N_CLASSES)))
+    if len(wrong):
+        row = wrong[0]
+        raise PluginError(
+            f"{who}: expected 0 (SELL), 1 (HOLD) or 2 (BUY), received {signals[row]} in row {row}"
+        )
+    return calibrated, signals.astype(np.int8)

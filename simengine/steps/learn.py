@@ -1,0 +1,88 @@
+"""Train the model, or restore what was trained, and keep it in the run directory."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from simengine.errors import RunError
+from simengine.log import Progress, event, get_logger
+from simengine.plugin.state import read_state, write_state
+from simengine.rundir import RunDir, write_json
+from simengine.train.context import TrainContext
+
+if TYPE_CHECKING:
+    from simengine.config.schema import Config
+    from simengine.plugin.kinds import Model
+    from simengine.steps.parts import Parts
+    from simengine.steps.prepare import Prepared
+    from simengine.steps.session import Session
+    from simengine.types import EpochRecord
+
+MODEL = "model/model.json"
+HISTORY = "history.json"
+CHECKPOINT = "checkpoint"
+
+logger = get_logger(__name__)
+
+
+def learn(config: Config, parts: Parts, prepared: Prepared, session: Session, progress: Progress) -> None:
+    """Fit ``parts.model``, or load it when this run has already trained it.
+
+    An interrupted training goes on after its last whole epoch and ends in the same bytes as one that
+    was never interrupted.
+    """
+    run_dir = session.run_dir
+
+    def on_epoch(record: EpochRecord) -> None:
+        _log_epoch(record)
+        session.registry.hook.simengine_epoch_end(record=record, run_dir=run_dir.path)
+
+    if run_dir.has(MODEL):
+        restore_model(parts.model, run_dir)
+        event(logger, "model_restored", "the model of this run is trained already")
+        return
+    context = TrainContext(
+        balancer=parts.balancer,
+        reweighter=parts.reweighter,
+        loss=parts.loss,
+        seed=config.seed,
+        epochs=config.training.epochs,
+        batch_size=config.training.batch_size,
+        learning_rate=config.training.learning_rate,
+        warmup=config.training.warmup,
+        clip_norm=config.training.clip_norm,
+        patience=config.training.patience,
+        checkpoint=run_dir / CHECKPOINT,
+        on_epoch=on_epoch,
+        progress=progress,
+    )
+    history = parts.model.fit(prepared.train, prepared.val, context)
+    write_json(run_dir / HISTORY, [asdict(record) for record in history])
+    write_state(run_dir / MODEL, parts.model.get_state())
+
+
+def restore_model(model: Model, run_dir: RunDir) -> None:
+    """Load the trained state of a run into an unfitted model.
+
+    Raises
+    ------
+    RunError
+        When the run holds no trained model.
+    """
+    if not run_dir.has(MODEL):
+        raise RunError(f"{run_dir.path}: {MODEL} is missing; the run was stopped before its model was trained")
+    state: dict[str, Any] = read_state(run_dir / MODEL)
+    model.set_state(state)
+
+
+def _log_epoch(record: EpochRecord) -> None:
+    sell, hold, buy = (100 * share for share in record.val_argmax_share)
+    event(
+        logger,
+        "epoch",
+        f"epoch {record.epoch}: loss {record.train_loss:.4f}  val NLL {record.val_nll:.4f}  "
+        f"ECE {record.val_ece:.4f}  macro-F1 {record.val_macro_f1:.3f}  "
+        f"argmax SELL {sell:.1f} HOLD {hold:.1f} BUY {buy:.1f} %",
+        **asdict(record),
+    )

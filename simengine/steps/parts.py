@@ -1,0 +1,88 @@
+"""Every component that a config selects, built once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from simengine.errors import ConfigError
+from simengine.plugin.check import refs_at
+from simengine.plugin.kinds import KINDS
+
+if TYPE_CHECKING:
+    from simengine.config.schema import Config
+    from simengine.plugin.kinds import (
+        Balancer,
+        Calibrator,
+        Decision,
+        Features,
+        Fees,
+        Kind,
+        Labeler,
+        Loss,
+        Model,
+        Reweighter,
+        Slippage,
+        Source,
+        Strategy,
+        TestTimeTransform,
+    )
+    from simengine.plugin.registry import Registry
+
+# What a training part is when nobody asked for anything; only a choice can be ignored by a model.
+_PLAIN = {"balancer": "natural", "reweighter": None, "loss": "cross_entropy"}
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The components of one run, unfitted."""
+
+    source: Source
+    features: Features
+    labeler: Labeler
+    balancer: Balancer
+    reweighter: Reweighter | None
+    loss: Loss
+    tta: tuple[TestTimeTransform, ...]
+    calibrator: Calibrator | None
+    decision: Decision
+    model: Model
+    strategy: Strategy
+    fees: Fees | None
+    slippage: Slippage | None
+
+
+def build_parts(config: Config, registry: Registry) -> Parts:
+    """Create every component of ``config``.
+
+    Raises
+    ------
+    ConfigError
+        When a component or option is unknown, or the model does not use a training part that the
+        config selects.
+    """
+    built = {part.name: _build(KINDS[part.name], config, registry) for part in fields(Parts)}
+    parts = Parts(**built)
+    _check_used(config, parts.model)
+    return parts
+
+
+def _build(kind: Kind, config: Config, registry: Registry) -> Any:  # noqa: ANN401 - a component of any kind
+    components = tuple(
+        registry.create(kind.name, ref, place, config.locate) for place, ref in refs_at(config, kind.where)
+    )
+    if kind.many:
+        return components
+    return components[0] if components else None
+
+
+def _check_used(config: Config, model: Model) -> None:
+    """Refuse a training part that the model would silently ignore."""
+    for part, plain in _PLAIN.items():
+        chosen = getattr(config.training, part)
+        name = chosen.type if chosen is not None else None
+        if name != plain and part not in model.uses:
+            raise ConfigError(
+                f"training.{part}: model {config.model.type!r} does not use a {part}, received {name!r}; "
+                f"set it to {plain or 'null'} or choose another model"
+            )

@@ -1,0 +1,167 @@
+"""From a source to a data set: bars, split, labels, features, windows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from simengine.data.dataset import Dataset, build_dataset
+from simengine.data.labels import check_label_shares, forward_log_return, label_shares
+from simengine.data.split import SplitTimes, split_times
+from simengine.errors import DataError, RunError
+from simengine.log import event, get_logger
+from simengine.plugin.state import get_state, write_state
+from simengine.rundir import RunDir, write_json
+from simengine.types import Bars, FloatArray
+
+if TYPE_CHECKING:
+    from simengine.config.schema import Config
+    from simengine.data.windows import WindowSet
+    from simengine.plugin.kinds import Source
+    from simengine.steps.parts import Parts
+
+DATA = "data.json"
+SCALER = "scaler.json"
+THRESHOLDS = "thresholds.json"
+
+logger = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Everything that training and judging need to know of the data.
+
+    Parameters
+    ----------
+    bars : dict of str to Bars
+        All bars of every symbol.
+    times : SplitTimes
+        Borders of train, val and test.
+    dataset : Dataset
+        Features, labels and purged segments.
+    forward_return : dict of str to float64 array
+        The log return that the label of each bar looks at; NaN where it is not known.
+    train, val, test : WindowSet
+        Labelled train windows (strided), labelled val windows, all test windows.
+    """
+
+    bars: dict[str, Bars]
+    times: SplitTimes
+    dataset: Dataset
+    forward_return: dict[str, FloatArray]
+    train: WindowSet
+    val: WindowSet
+    test: WindowSet
+
+    @property
+    def horizon_bars(self) -> int:
+        """Label horizon H."""
+        return self.dataset.horizon_bars
+
+    @property
+    def train_share(self) -> FloatArray:
+        """Label shares (3,) of the train windows."""
+        return label_shares(self.train.labels)
+
+
+def load_bars(source: Source) -> dict[str, Bars]:
+    """Load the bars of every symbol and log what came.
+
+    Raises
+    ------
+    DataError
+        When the source gives no symbol.
+    """
+    bars = source.load()
+    if not bars:
+        raise DataError("data.source gave no symbol")
+    event(
+        logger,
+        "bars",
+        f"{sum(map(len, bars.values())):,} bars of {', '.join(bars)}",
+        bars={symbol: len(b) for symbol, b in bars.items()},
+        repairs={symbol: dict(b.repairs) for symbol, b in bars.items() if b.repairs},
+    )
+    return bars
+
+
+def prepare(config: Config, parts: Parts) -> Prepared:
+    """Load, split, label and window the data as configured.
+
+    The labeler is fitted on labels that are fully known before the end of train; the purge uses its
+    final horizon; the scaler is fitted on the purged train rows.
+
+    Raises
+    ------
+    DataError
+        When the bars cannot be used.
+    CheckFailedError
+        When a class has under 1 % of the train labels.
+    """
+    bars = load_bars(parts.source)
+    times = split_times(bars, config.split.train, config.split.val, config.split.test)
+    parts.labeler.fit(bars, times.train_end)
+    dataset = build_dataset(
+        bars,
+        parts.features,
+        parts.labeler,
+        window=config.window.length,
+        times=times,
+        embargo_bars=config.split.embargo_bars,
+        max_gap_ns=config.data.max_gap_ns,
+    )
+    train = dataset.windows("train", stride=config.window.train_stride)
+    check_label_shares(train.labels)
+    prepared = Prepared(
+        bars=bars,
+        times=times,
+        dataset=dataset,
+        forward_return=_forward_returns(parts.labeler, bars),
+        train=train,
+        val=dataset.windows("val"),
+        test=dataset.windows("test", labelled=False),
+    )
+    event(
+        logger,
+        "data_set",
+        f"windows: {len(prepared.train):,} train, {len(prepared.val):,} val, {len(prepared.test):,} test",
+        train_share=prepared.train_share.tolist(),
+        **dict(dataset.counts),
+    )
+    return prepared
+
+
+def keep(prepared: Prepared, parts: Parts, run_dir: RunDir) -> None:
+    """Write the fitted scaler and labeler, and the hash of the bars.
+
+    Raises
+    ------
+    RunError
+        When a resumed run finds other bars than it was started with.
+    """
+    found = data_sha256(prepared.bars)
+    if run_dir.has(DATA) and run_dir.read_json(DATA)["sha256"] != found:
+        raise RunError(f"{run_dir.path}: the bars changed since this run was started; start a new run")
+    write_json(run_dir / DATA, {"sha256": found})
+    write_json(run_dir / SCALER, prepared.dataset.scaler.to_dict())
+    write_state(run_dir / THRESHOLDS, get_state(parts.labeler))
+
+
+def data_sha256(bars: Mapping[str, Bars]) -> str:
+    """Return one hash of all bars: equal for equal values, whatever file format they came from."""
+    digest = hashlib.sha256()
+    for symbol in sorted(bars):
+        digest.update(symbol.encode())
+        digest.update(bars[symbol].timestamp.tobytes())
+        for name, column in bars[symbol].columns():
+            digest.update(name.encode())
+            digest.update(column.tobytes())
+    return digest.hexdigest()
+
+
+def _forward_returns(labeler: Any, bars: Mapping[str, Bars]) -> dict[str, FloatArray]:  # noqa: ANN401 - entry is optional
+    """Return the forward returns from where the labeler measures: close, unless it says next_open."""
+    entry = getattr(labeler, "entry", "close")
+    return {symbol: forward_log_return(b, labeler.horizon_bars, entry) for symbol, b in bars.items()}

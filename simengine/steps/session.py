@@ -1,0 +1,67 @@
+"""`Session`: the log, the clock and the lifecycle hooks around the steps of one run."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from simengine.log import LOGGER_NAME, JsonLinesHandler, event, get_logger
+
+if TYPE_CHECKING:
+    from simengine.plugin.registry import Registry
+    from simengine.rundir import RunDir
+
+LOG = "log.jsonl"
+
+logger = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What surrounds the steps of a run.
+
+    Parameters
+    ----------
+    registry : Registry
+        Whose lifecycle hooks are told what happens.
+    run_dir : RunDir
+        Where the log goes.
+    seconds : dict of str to float
+        Wall time of every stage that has ended.
+    """
+
+    registry: Registry
+    run_dir: RunDir
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def logged(self) -> Iterator[None]:
+        """Write the log to ``log.jsonl`` while it lasts; tell log and plugins about an error."""
+        root = logging.getLogger(LOGGER_NAME)
+        handler = JsonLinesHandler(self.run_dir / LOG)
+        level = root.level
+        root.setLevel(logging.INFO)
+        root.addHandler(handler)
+        try:
+            yield
+        except BaseException as error:
+            event(logger, "error", f"{type(error).__name__}: {error}")
+            self.registry.hook.simengine_run_error(error=error, run_dir=self.run_dir.path)
+            raise
+        finally:
+            root.removeHandler(handler)
+            root.setLevel(level)
+            handler.close()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time one stage and tell the plugins when it has ended."""
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - started
+        event(logger, "stage", f"{name}: {self.seconds[name]:.1f} s", stage=name, seconds=self.seconds[name])
+        self.registry.hook.simengine_stage_end(stage=name, run_dir=self.run_dir.path)

@@ -1,0 +1,199 @@
+"""From signals to simulated money: strategy targets, the backtest, and what it is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simengine.backtest.costs import FeeSchedule, SlippageModel
+from simengine.errors import PluginError
+from simengine.types import UNDEFINED, Bars, FloatArray, LabelArray, StrategyContext
+
+if TYPE_CHECKING:
+    from simengine.backtest.result import BacktestResult
+    from simengine.config.schema import Backtest
+    from simengine.plugin.kinds import Fees, Slippage, Strategy
+    from simengine.plugin.registry import Registry
+    from simengine.steps.infer import Scored
+    from simengine.steps.parts import Parts
+    from simengine.steps.prepare import Prepared
+
+NO_FEES = FeeSchedule(((0.0, 0.0),))
+NO_SLIPPAGE = SlippageModel(0.0)
+BASELINES = ("buy_and_hold", "reversal")
+"""Strategies that every backtest is printed beside, with the same costs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """The model's output on one symbol, for every bar up to the end of the traded span.
+
+    Parameters
+    ----------
+    bars : Bars
+        From the first bar of the data to the last traded one.
+    start : int
+        Row at which trading starts.
+    proba : float64 array, shape (n, 3)
+        NaN where the model gives none.
+    signals : int8 array, shape (n,)
+        -1 where there is none.
+    """
+
+    bars: Bars
+    start: int
+    proba: FloatArray
+    signals: LabelArray
+
+    @classmethod
+    def from_rows(
+        cls, bars: Bars, start: int, stop: int, rows: np.ndarray[Any, Any], proba: FloatArray, signals: LabelArray
+    ) -> Signals:
+        """Spread scores at bar ``rows`` over the bars before ``stop``."""
+        full_proba = np.full((stop, 3), np.nan)
+        full_signals = np.full(stop, UNDEFINED, np.int8)
+        full_proba[rows] = proba
+        full_signals[rows] = signals
+        return cls(bars.slice(0, stop), start, full_proba, full_signals)
+
+    @property
+    def traded(self) -> Bars:
+        """The bars of the traded span alone."""
+        return self.bars.slice(self.start, len(self.bars))
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The money side of a config: cash, costs, stops and conventions of the simulation."""
+
+    config: Backtest
+    fees: FeeSchedule
+    slippage: SlippageModel
+
+    @classmethod
+    def build(cls, config: Backtest, fees: Fees | None, slippage: Slippage | None) -> Account:
+        """Read the parameters of the cost components; None is free."""
+        return cls(
+            config,
+            fees.schedule() if fees is not None else NO_FEES,
+            slippage.model() if slippage is not None else NO_SLIPPAGE,
+        )
+
+    def without_costs(self) -> Account:
+        """Return the same account where fills are free."""
+        return replace(self, fees=NO_FEES, slippage=NO_SLIPPAGE)
+
+    def simulate(
+        self, bars: Mapping[str, Bars], targets: Mapping[str, FloatArray], strategy: Strategy | None = None
+    ) -> BacktestResult:
+        """Simulate target exposures by symbol; a strategy's own stops replace the configured ones."""
+        from simengine.backtest.engine import backtest
+
+        own = getattr(strategy, "stops", None)
+        stops = own() if own is not None else self.config
+        return backtest(
+            bars,
+            targets=targets,
+            cash=self.config.cash,
+            fees=self.fees,
+            slippage=self.slippage,
+            stop_loss=stops.stop_loss,
+            take_profit=stops.take_profit,
+            rebalance=self.config.rebalance,
+            fill_convention=self.config.fill_convention,
+            bars_per_year=self.config.bars_per_year,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Trading:
+    """A strategy's simulated results beside what they are judged against.
+
+    Parameters
+    ----------
+    account : Account
+        That was traded on.
+    bars : dict of str to Bars
+        The traded bars.
+    strategy : Strategy
+        That gave the targets.
+    net : BacktestResult
+        With all costs.
+    gross : BacktestResult
+        The same targets without any cost.
+    baselines : dict of str to BacktestResult
+        With the same costs.
+    targets : dict of str to array
+        Target exposures of the traded span by symbol.
+    """
+
+    account: Account
+    bars: dict[str, Bars]
+    strategy: Strategy
+    net: BacktestResult
+    gross: BacktestResult
+    baselines: dict[str, BacktestResult]
+    targets: dict[str, FloatArray]
+
+
+def strategy_targets(strategy: Strategy, signals: Mapping[str, Signals]) -> dict[str, FloatArray]:
+    """Return the strategy's targets over the traded span, by symbol.
+
+    Raises
+    ------
+    PluginError
+        When the strategy returns another shape than one number a bar.
+    """
+    targets = {}
+    for symbol, given in signals.items():
+        context = StrategyContext(given.bars, given.proba, given.signals, symbol)
+        values = np.asarray(strategy.targets(context), np.float64)
+        if values.shape != (len(given.bars),):
+            raise PluginError(
+                f"strategy {type(strategy).__name__}: targets of {symbol} must have shape ({len(given.bars)},), "
+                f"received {values.shape}"
+            )
+        targets[symbol] = values[given.start :]
+    return targets
+
+
+def trade(account: Account, strategy: Strategy, signals: Mapping[str, Signals], registry: Registry) -> Trading:
+    """Simulate a strategy with and without costs, and the baselines with costs."""
+    bars = {symbol: given.traded for symbol, given in signals.items()}
+    targets = strategy_targets(strategy, signals)
+    baselines = {}
+    for name in BASELINES:
+        baseline = registry.create("strategy", name)
+        baselines[name] = account.simulate(bars, strategy_targets(baseline, signals), baseline)
+    return Trading(
+        account=account,
+        bars=bars,
+        strategy=strategy,
+        net=account.simulate(bars, targets, strategy),
+        gross=account.without_costs().simulate(bars, targets, strategy),
+        baselines=baselines,
+        targets=targets,
+    )
+
+
+def trade_test(config: Backtest, parts: Parts, prepared: Prepared, test: Scored, registry: Registry) -> Trading:
+    """Trade the test segment of every symbol that has one."""
+    account = Account.build(config, parts.fees, parts.slippage)
+    ranges = {symbol: prepared.dataset.segments[i].test for i, symbol in enumerate(prepared.bars)}
+    return trade(account, parts.strategy, spread(prepared.bars, ranges, test), registry)
+
+
+def spread(bars: Mapping[str, Bars], ranges: Mapping[str, tuple[int, int]], scored: Scored) -> dict[str, Signals]:
+    """Return scored rows as signals over all bars of each symbol; symbols with under two bars to trade are left out.
+
+    ``ranges`` holds the traded rows (start, stop) by symbol, in the order of the scored groups.
+    """
+    signals = {}
+    for index, (symbol, (start, stop)) in enumerate(ranges.items()):
+        if stop - start >= 2:
+            mine = scored.take((scored.groups == index) & (scored.bar_rows >= start) & (scored.bar_rows < stop))
+            signals[symbol] = Signals.from_rows(bars[symbol], start, stop, mine.bar_rows, mine.proba, mine.signals)
+    return signals
