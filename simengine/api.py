@@ -72,7 +72,9 @@ def run(
             raise ConfigError("resume: the run goes on as it was configured; give no config and no overrides")
         run_dir = RunDir.open(resume, finished=False)
         if run_dir.has(DONE):
-            raise RunError(f"{resume}: this run is finished; start a new one, or trade it again with: backtest")
+            raise RunError(
+                f"{resume}: this run is finished; start a new one, or trade it again with: backtest"
+            )
         loaded, registry = _trained(run_dir, plugins)
         return pipeline.run(loaded, registry, resume=run_dir, progress=progress)
     loaded, registry = _load(config, overrides, plugins)
@@ -395,7 +397,9 @@ def _file_source(path: str | Path) -> dict[str, Any]:
     kinds = {".csv": "csv", ".parquet": "parquet"}
     suffix = Path(path).suffix.lower()
     if suffix not in kinds:
-        raise ConfigError(f"{path}: expected a file that ends in .csv or .parquet, received {suffix or 'no ending'!r}")
+        raise ConfigError(
+            f"{path}: expected a file that ends in .csv or .parquet, received {suffix or 'no ending'!r}"
+        )
     return {"type": kinds[suffix], "path": str(path)}
 
 
@@ -418,7 +422,7 @@ def _registry_of(config: ConfigSource | None) -> Registry:
 
 
 def _trained(run_dir: RunDir, objects: Sequence[object]) -> tuple[Config, Registry]:
-    """Return the config of a run, its plugin paths relative to where it was first written, and the registry."""
+    """Return the config of a run, with plugin paths as it was first written, and its registry."""
     from simengine.config.load import load_config
     from simengine.config.schema import Origin
     from simengine.plugin.manager import build_registry

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +11,26 @@ import numpy as np
 
 from simengine.compare import Comparison, compare_entries, read_entry
 from simengine.data.dataset import Dataset, build_dataset
-from simengine.data.labels import forward_log_return
 from simengine.data.scale import Scaler
 from simengine.errors import ConfigError, RunError
 from simengine.evaluate.classification import classification_metrics
 from simengine.log import Progress, get_logger
 from simengine.plugin.check import check_config
 from simengine.plugin.state import read_state, set_state
+from simengine.predict import apply_inference, score
 from simengine.rundir import RunDir, write_json
 from simengine.steps import infer, judge, learn, tables, trade
 from simengine.steps.manifest import MANIFEST
 from simengine.steps.parts import Parts, build_parts
-from simengine.steps.prepare import SCALER, THRESHOLDS, Prepared, data_sha256, load_bars, prepare
+from simengine.steps.prepare import (
+    SCALER,
+    THRESHOLDS,
+    Prepared,
+    data_sha256,
+    forward_returns,
+    load_bars,
+    prepare,
+)
 
 if TYPE_CHECKING:
     from simengine.config.schema import Config
@@ -62,7 +70,9 @@ class Retraded:
         return {"run_dir": str(self.run_dir), "in_sample": self.in_sample, "metrics": self.metrics}
 
 
-def backtest(run: RunDir, trained: Config, changed: Config, registry: Registry, out: Path | None = None) -> Retraded:
+def backtest(
+    run: RunDir, trained: Config, changed: Config, registry: Registry, out: Path | None = None
+) -> Retraded:
     """Trade a trained run with another strategy, other costs or other bars.
 
     Parameters
@@ -103,20 +113,20 @@ def compare_runs(runs: Sequence[RunDir], *, allow_different: bool) -> Comparison
     return compare_entries([read_entry(run.path) for run in runs], allow_different=allow_different)
 
 
-def compare_strategies(run: RunDir, config: Config, registry: Registry, strategies: Sequence[str]) -> Comparison:
+def compare_strategies(
+    run: RunDir, config: Config, registry: Registry, strategies: Sequence[str]
+) -> Comparison:
     """Compare several strategies on the test signals of one run."""
+    config = check_config(config, registry)
+    parts = build_parts(config, registry)
+    prepared = _prepared(run, config, parts)
+    test = infer.read_predictions(run, prepared, "test")
+    entry = read_entry(run.path)
     entries = []
     for name in strategies:
-        changed = config.model_copy(update={"strategy": type(config.strategy)(type=name)})
-        retraded = backtest(run, config, changed, registry)
-        entries.append(
-            read_entry(
-                run.path,
-                label=name,
-                equity=tables.equity_table(retraded.trading),
-                trades=retraded.trading.net.trades_frame(),
-            )
-        )
+        traded = replace(parts, strategy=registry.create("strategy", name))
+        result = trade.trade_test(config.backtest, traded, prepared, test, registry)
+        entries.append(entry.with_strategy(name, tables.equity_table(result), result.net.trades_frame()))
     return compare_entries(entries)
 
 
@@ -158,8 +168,8 @@ def explain(
             groups=np.zeros(n, np.int16),
             length=length,
         )
-        _, log_proba = infer.score(parts.model, windows, parts.tta)
-        return infer.apply_inference(log_proba, parts.calibrator, parts.decision)[0].astype(np.float32)
+        _, log_proba = score(parts.model, windows, parts.tta)
+        return apply_inference(log_proba, parts.calibrator, parts.decision)[0].astype(np.float32)
 
     explanation = explain_windows(
         calibrated,
@@ -243,8 +253,7 @@ def _score_all(parts: Parts, dataset: Dataset) -> infer.Scored:
             f"data.source: no bar has a full window: {dataset.length} bars after the {parts.features.warmup} "
             f"of warm-up are needed, the longest symbol has {longest}"
         )
-    entry = getattr(parts.labeler, "entry", "close")
-    forward = {symbol: forward_log_return(b, dataset.horizon_bars, entry) for symbol, b in dataset.bars.items()}
+    forward = forward_returns(parts.labeler, dataset.bars)
     return infer.decide(parts, infer.score_windows(parts, dataset, windows, forward))
 
 

@@ -122,7 +122,9 @@ class RunDir:
         if not (path / CONFIG).is_file():
             raise RunError(f"{path}: no run directory ({CONFIG} is missing)")
         if finished and not (path / DONE).is_file():
-            raise RunError(f"{path}: this run is not finished; continue it with: simengine run --resume {path}")
+            raise RunError(
+                f"{path}: this run is not finished; continue it with: simengine run --resume {path}"
+            )
         return cls(path)
 
     def __truediv__(self, name: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +74,7 @@ class Bars:
 
     def slice(self, start: int, stop: int) -> Bars:
         """Return bars ``start`` to ``stop`` (exclusive) as views."""
-        cut = {name: column[start:stop] for name, column in self.columns()}
+        cut: dict[str, Any] = {name: column[start:stop] for name, column in self.columns()}
         return replace(self, timestamp=self.timestamp[start:stop], **cut)
 
     def columns(self) -> Iterator[tuple[str, FloatArray]]:

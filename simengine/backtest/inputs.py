@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -34,7 +35,7 @@ def as_bars(bars: Bars | Mapping[str, Bars] | pd.DataFrame) -> dict[str, Bars]:
     if isinstance(bars, Mapping):
         if not bars:
             raise DataError("there are no bars to trade: the mapping of symbols is empty")
-        return dict(bars)
+        return {name: b if b.symbol == name else replace(b, symbol=name) for name, b in bars.items()}
     if hasattr(bars, "columns"):
         from simengine.data.bars import from_frame
 

@@ -90,12 +90,13 @@ TRADE_DTYPE = np.dtype(
 """One trade, from flat to flat or to a flip; partial entries and exits are merged.
 
 symbol: index into the result's symbols. side: +1 long, -1 short. entry_bar, exit_bar: rows of the
-symbol's bars; entry_time, exit_time: their open times, ns UTC (the engine writes symbol and times, the
-kernel the rest). units: bought into the trade in total, positive. entry_price, exit_price: averages of the fill prices. fees, slippage: cost in quote
-currency. pnl: net of both. return: pnl / entry notional. mae, mfe: worst (<= 0) and best (>= 0)
-move from entry_price to a quote seen while in the trade, as fractions of it in the trade's favour; of
-the exit bar only the exit quote counts. bars_held: exit_bar - entry_bar. exit_reason: one of the
-``*_EXIT`` constants or `STILL_OPEN`, whose exit is marked at the last close.
+symbol's bars; entry_time, exit_time: their open times, ns UTC (symbol and times are written by the
+engine, the rest by the kernel). units: bought into the trade in total, positive. entry_price,
+exit_price: averages of the fill prices. fees, slippage: cost in quote currency. pnl: net of both.
+return: pnl / entry notional. mae, mfe: worst (<= 0) and best (>= 0) move from entry_price to a quote
+seen while in the trade, as fractions of it in the trade's favour; of the exit bar only the exit quote
+counts. bars_held: exit_bar - entry_bar. exit_reason: one of the ``*_EXIT`` constants or `STILL_OPEN`,
+whose exit is marked at the last close.
 """
 
 
@@ -246,33 +247,62 @@ def _close(
 
 
 @compiled
+def _missing(
+    quote: float, volume: float, delta: float, scale: float, rules: Rules, cash: float, units: float
+) -> float:
+    """Return the units still to trade to the wanted size when ``delta`` of them set the price."""
+    price = fill_price(quote, delta, volume, rules)
+    return scale * (cash / price + units) - units - delta if price > 0.0 else np.nan
+
+
+@compiled
+def _solve_impact(
+    quote: float, volume: float, side: float, scale: float, rules: Rules, cash: float, units: float
+) -> float:
+    """Return the units to trade when price and size determine each other; NaN when no price is left.
+
+    What is missing falls from the smallest order on, except where a worse price asks for more units
+    (opening a short); so the bracket may have to grow before it is halved down to the last bit.
+    """
+    low = 0.0
+    high = side * (scale * (cash / fill_price(quote, side * 1e-300, volume, rules) + units) - units)
+    if not high > 0.0:
+        return 0.0
+    missing = side * _missing(quote, volume, side * high, scale, rules, cash, units)
+    while missing > 0.0:
+        low = high
+        high *= 1.5
+        missing = side * _missing(quote, volume, side * high, scale, rules, cash, units)
+    if missing != missing:
+        return np.nan
+    middle = 0.5 * (low + high)
+    while low < middle < high:
+        if side * _missing(quote, volume, side * middle, scale, rules, cash, units) > 0.0:
+            low = middle
+        else:
+            high = middle
+        middle = 0.5 * (low + high)
+    return side * low
+
+
+@compiled
 def _resize(i: int, size: float, bar: Bar, rules: Rules, state: NDArray[np.float64]) -> None:
     """Trade to the target size at the open; the units held are zero or of the same sign."""
     quote = bar.open
     cash = state[CASH]
     units = state[UNITS]
     scale = size / (1.0 + fee_rate(state))
-    delta = scale * (cash / quote + units) - units
-    side = 1.0 if delta > 0.0 else -1.0
-    if rules.impact == 0.0:
-        price = fill_price(quote, delta, bar.volume, rules)
-        delta = scale * (cash / price + units) - units
-    else:
-        # Price and size determine each other: a contraction while the price moves by less than 2/3.
-        solved = False
-        for _ in range(200):
-            price = fill_price(quote, delta, bar.volume, rules)
-            if not price > 0.0:
-                break
-            before = delta
-            delta = scale * (cash / price + units) - units
-            if delta * side <= 0.0 or abs(delta - before) <= 1e-13 * abs(delta):
-                solved = True
-                break
-        if not solved:
+    side = 1.0 if scale * (cash / quote + units) > units else -1.0
+    if rules.impact > 0.0:
+        delta = _solve_impact(quote, bar.volume, side, scale, rules, cash, units)
+        if delta != delta:
             state[STATUS] = UNFILLABLE
             return
-    # Between the two quotes moved by slippage there is nothing worth trading.
+        price = fill_price(quote, delta, bar.volume, rules)
+    else:
+        price = fill_price(quote, side, bar.volume, rules)
+        delta = scale * (cash / price + units) - units
+    # Between the quote moved up and the quote moved down by slippage there is nothing worth trading.
     if delta * side > 0.0:
         _fill(i, quote, price, delta, rules, state)
 
@@ -368,8 +398,8 @@ def step(
         Bar i and the rules.
     state : float64 array
         From `new_state`. Changed in place. ``state[STATUS]`` becomes `UNFILLABLE` when an order is
-        too large for the volume of the bar, and `BANKRUPT` when equity is 0 or less at a close: the position is then
-        closed at that close and trading ends.
+        too large for the volume of the bar, and `BANKRUPT` when equity is 0 or less at a close: the
+        position is then closed at that close and trading ends.
     trades : structured array of TRADE_DTYPE
         Closed trades are written from row ``state[N_TRADES]`` on; needs room for `CLOSES_PER_BAR`.
 

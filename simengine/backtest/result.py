@@ -20,11 +20,18 @@ EXIT_REASONS: tuple[str, ...] = ("signal", "stop_loss", "take_profit", "bankrupt
 """The exit reason of each code in ``trades["exit_reason"]``."""
 
 _PERCENT = frozenset(
-    ("net_return", "cagr", "max_drawdown", "volatility", "probabilistic_sharpe", "win_rate")
-    + ("average_trade_return", "best_trade", "worst_trade", "long_share", "short_share")
-    + ("average_mae", "average_mfe", "exposure", "time_in_market")
+    {
+        *("net_return", "cagr", "max_drawdown", "volatility", "probabilistic_sharpe", "win_rate"),
+        *("average_trade_return", "best_trade", "worst_trade", "long_share", "short_share"),
+        *("average_mae", "average_mfe", "exposure", "time_in_market"),
+    }
 )
 _WHOLE = frozenset({"trades", "bars", "max_drawdown_bars"})
+
+_PLAIN_COLUMNS = (
+    *("units", "entry_price", "exit_price", "fees", "slippage"),
+    *("pnl", "return", "mae", "mfe", "bars_held"),
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -139,10 +146,10 @@ class BacktestResult:
             "entry_time": pd.DatetimeIndex(trades["entry_time"].astype("M8[ns]"), tz="UTC"),
             "exit_time": pd.DatetimeIndex(trades["exit_time"].astype("M8[ns]"), tz="UTC"),
         }
-        plain = ("units", "entry_price", "exit_price", "fees", "slippage")
-        plain += ("pnl", "return", "mae", "mfe", "bars_held")
         reason = np.array(EXIT_REASONS, dtype=object)[trades["exit_reason"]]
-        return pd.DataFrame({**named, **{name: trades[name] for name in plain}, "exit_reason": reason})
+        return pd.DataFrame(
+            {**named, **{name: trades[name] for name in _PLAIN_COLUMNS}, "exit_reason": reason}
+        )
 
     def __repr__(self) -> str:
         start, end = self.timestamp[[0, -1]].astype("M8[ns]").astype("M8[s]").tolist()

@@ -16,7 +16,7 @@ from simengine.errors import SimengineError, did_you_mean
 
 # typer carries its own copy of click from 0.20 on; its public BadParameter leads to the base classes
 # of whichever copy is in use.
-_UsageError, _ClickException = typer.BadParameter.__mro__[1:3]
+_CLICK_EXCEPTION: type[Exception] = typer.BadParameter.__mro__[2]
 
 EXIT_USAGE = 2
 EXIT_INTERNAL = 3
@@ -63,7 +63,7 @@ def execute(arguments: Sequence[str]) -> int:
         code = command.main(list(arguments), prog_name="simengine", standalone_mode=False)
     except typer.Exit as stop:
         return stop.exit_code
-    except _ClickException as error:
+    except _CLICK_EXCEPTION as error:
         return _fail(_usage_line(error), EXIT_USAGE)
     except (typer.Abort, KeyboardInterrupt):
         return _fail("interrupted", EXIT_INTERRUPTED)
@@ -75,7 +75,9 @@ def execute(arguments: Sequence[str]) -> int:
         return 0
     except Exception:  # noqa: BLE001 - the outermost frame: report the bug and say which exit code
         traceback.print_exc()
-        return _fail("internal error; the traceback above is a bug in simengine or in a plugin", EXIT_INTERNAL)
+        return _fail(
+            "internal error; the traceback above is a bug in simengine or in a plugin", EXIT_INTERNAL
+        )
     return code if isinstance(code, int) else 0
 
 

@@ -15,7 +15,8 @@ def command(
     run: RunPath,
     overrides: Overrides = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="Trade these bars (csv or parquet) instead of the test span.")
+        Path | None,
+        typer.Option("--data", help="Trade these bars (csv or parquet) instead of the test span."),
     ] = None,
     strategy: Annotated[str | None, typer.Option("--strategy", help="Another strategy, by name.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write trades, equity and metrics here.")] = None,
@@ -35,4 +36,6 @@ def command(
         return
     summary.print_backtest(result.metrics["backtest"], result.metrics["baselines"])
     if result.in_sample:
-        output.emit("\nin-sample: these bars overlap the run's train or validation span; the figures flatter it")
+        output.emit(
+            "\nin-sample: these bars overlap the run's train or validation span; the figures flatter it"
+        )

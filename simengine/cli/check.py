@@ -1,4 +1,4 @@
-"""`simengine check`: is the config right, and do its bars carry usable labels?"""
+"""`simengine check`: whether the config is right and its bars carry usable labels."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ from simengine.cli.options import ConfigPath, Json, Overrides, Quiet
 def command(
     config: ConfigPath,
     overrides: Overrides = None,
-    resolved: Annotated[bool, typer.Option("--resolved", help="Print the config with every default.")] = False,
-    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of the config file.")] = False,
+    resolved: Annotated[
+        bool, typer.Option("--resolved", help="Print the config with every default.")
+    ] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of the config file.")
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:

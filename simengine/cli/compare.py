@@ -12,7 +12,9 @@ from simengine.cli.options import Json, Quiet
 
 
 def command(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories.", show_default=False)],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Run directories.", show_default=False)
+    ],
     strategy: Annotated[
         list[str] | None, typer.Option("--strategy", help="Compare strategies of one run. Repeatable.")
     ] = None,

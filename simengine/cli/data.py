@@ -29,7 +29,9 @@ def check(path: Annotated[Path, typer.Argument(metavar="FILE")], as_json: Json =
 
 @app.command("make")
 def make(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="Ends in .csv or .parquet; never overwritten.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Ends in .csv or .parquet; never overwritten.")
+    ],
     market: Annotated[str, typer.Option(help="easy, medium, realistic or null.")] = "realistic",
     symbols: Annotated[int, typer.Option(min=1)] = 2,
     bars: Annotated[int, typer.Option(min=1, help="Per symbol.")] = 30_000,

@@ -13,7 +13,9 @@ from simengine.cli.options import Json, Quiet, RunPath
 def command(
     run: RunPath,
     samples: Annotated[int, typer.Option(min=1, help="Test windows to explain.")] = 16,
-    background: Annotated[int, typer.Option(min=1, help="Train windows that stand for 'feature absent'.")] = 8,
+    background: Annotated[
+        int, typer.Option(min=1, help="Train windows that stand for 'feature absent'.")
+    ] = 8,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:

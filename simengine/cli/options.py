@@ -11,7 +11,9 @@ ConfigPath = Annotated[Path, typer.Argument(help="YAML config, for example confi
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.", show_default=False)]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="PLACE=VALUE", help="Override one place, e.g. training.epochs=5. Repeatable."),
+    typer.Option(
+        "--set", metavar="PLACE=VALUE", help="Override one place, e.g. training.epochs=5. Repeatable."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no log on stderr.")]

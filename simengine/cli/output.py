@@ -62,7 +62,10 @@ def table(header: Sequence[str], body: Sequence[Sequence[str]]) -> None:
     """Print a plain table: the first column to the left, numbers to the right."""
     widths = [max(len(line[k]) for line in [header, *body]) for k in range(len(header))]
     for line in [header, *body]:
-        cells = [f"{cell:<{w}}" if k == 0 else f"{cell:>{w}}" for k, (cell, w) in enumerate(zip(line, widths, strict=True))]
+        cells = [
+            f"{cell:<{w}}" if k == 0 else f"{cell:>{w}}"
+            for k, (cell, w) in enumerate(zip(line, widths, strict=True))
+        ]
         typer.echo("  ".join(cells).rstrip())
 
 
@@ -140,5 +143,3 @@ class _Through:
 
     def flush(self) -> None:
         """Nothing is buffered here."""
-
-

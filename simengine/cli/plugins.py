@@ -10,9 +10,13 @@ import typer
 from simengine.cli import output
 from simengine.cli.options import Json
 
-app = typer.Typer(help="List components, show one, or start a new one.", rich_markup_mode=None, invoke_without_command=True)
+app = typer.Typer(
+    help="List components, show one, or start a new one.", rich_markup_mode=None, invoke_without_command=True
+)
 
-Config = Annotated[Path | None, typer.Option("--config", help="Also load the plugins that this config names.")]
+Config = Annotated[
+    Path | None, typer.Option("--config", help="Also load the plugins that this config names.")
+]
 
 
 @app.callback()
@@ -53,7 +57,9 @@ def show(kind: str, name: str, config: Config = None, as_json: Json = False) -> 
     output.emit(f"{details['kind']}: {details['name']}   from {details['plugin']}\n")
     output.emit(details["doc"])
     output.emit("\noptions" if details["options"] else "\nno options")
-    output.rows([(o["name"], f"{o['type']}, default {o['default']}: {o['description']}") for o in details["options"]])
+    output.rows(
+        [(o["name"], f"{o['type']}, default {o['default']}: {o['description']}") for o in details["options"]]
+    )
 
 
 @app.command("new")

@@ -15,7 +15,9 @@ def command(
     config: Annotated[Path | None, typer.Argument(help="YAML config, for example config.yaml.")] = None,
     overrides: Overrides = None,
     out: Out = Path("runs"),
-    resume: Annotated[Path | None, typer.Option("--resume", help="Continue this killed run directory.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", help="Continue this killed run directory.")
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:

@@ -43,10 +43,17 @@ def print_classification(metrics: Metrics) -> None:
         ("skill over class prior", "skill", signed_percent),
         ("direction AUC", "sign_auc", number),
     ):
-        exact = [show(oracle[side].get(name)) for side in ("window", "full")] if oracle else []
+        exact = [show(known.get(name)) for known in (oracle, oracle["full"])] if oracle else []
         body.append([f"  {label}", show(test[name]), *exact])
     if oracle:
-        body.append(["  share of exact skill", "", percent(oracle["skill_ratio"]), percent(oracle["skill_ratio_full"])])
+        body.append(
+            [
+                "  share of exact skill",
+                "",
+                percent(oracle["skill_ratio"]),
+                percent(oracle["skill_ratio_full"]),
+            ]
+        )
     table(header, body)
     emit("  skill includes volatility, which even a market without direction has; direction is the AUC")
 
@@ -56,7 +63,8 @@ def print_backtest(backtest: Metrics, baselines: Mapping[str, Metrics]) -> None:
     emit(f"Backtest on test ({backtest['fill_convention']} fills)")
     rows(
         [
-            ("net return", f"{signed_percent(backtest['net_return'])}   (gross {signed_percent(backtest['gross_return'])})"),
+            ("net return", signed_percent(backtest["net_return"])),
+            ("gross return", f"{signed_percent(backtest['gross_return'])}   (same targets, no costs)"),
             ("gross t (HAC)", f"{number(backtest['gross_t'], 2)}   (beyond 2 in size would be news)"),
             ("sharpe", number(backtest["sharpe"], 2)),
             ("max drawdown", percent(backtest["max_drawdown"])),
@@ -77,7 +85,12 @@ def print_check(report: Metrics) -> None:
     table(
         ["segment", "bars", "windows", "SELL", "HOLD", "BUY"],
         [
-            [f"  {row['segment']}", str(row["bars"]), str(row["windows"]), *(percent(v) for v in row["label_share"])]
+            [
+                f"  {row['segment']}",
+                str(row["bars"]),
+                str(row["windows"]),
+                *(percent(v) for v in row["label_share"]),
+            ]
             for row in report["segments"]
         ],
     )

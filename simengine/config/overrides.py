@@ -10,6 +10,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 
 from simengine.config import strict_yaml
+from simengine.config.messages import shown
 from simengine.config.schema import ComponentRef, Config
 from simengine.errors import ConfigError, unknown_name
 
@@ -50,11 +51,13 @@ def apply_overrides(
     result: dict[str, Any] = copy.deepcopy(dict(tree))
     parsed = [_parse(text) for text in overrides]
     for override in sorted(parsed, key=lambda item: not item.structural):
-        _apply(result, override)
+        replaced = _apply(result, override)
         place = ".".join(override.keys)
-        if override.structural:
-            _forget(locations, place.removesuffix(".type") if override.component else place)
         locations[place] = f"--set {override.text}"
+        if replaced:
+            part = ".".join(override.keys[: override.depth])
+            _forget(locations, part)
+            locations[part] = locations[place] = f"--set {override.text}"
     return result
 
 
@@ -89,19 +92,19 @@ def _parse(text: str) -> _Override:
     return _Override(text, keys, value, len(keys), component=False)
 
 
-def _apply(tree: dict[str, Any], override: _Override) -> None:
+def _apply(tree: dict[str, Any], override: _Override) -> bool:
+    """Apply one override; return whether what was written below its place is gone."""
     keys = override.keys
     name = override.value
     if override.component and override.structural and isinstance(name, str):
         place = keys[: override.depth]
         holder = _descend(tree, place[:-1], override)
         current = _get(holder, place[-1], override, default=_default(place))
-        if _type_of(current) != name:
-            _put(holder, place[-1], name, override)
-        elif place[-1] not in (holder if isinstance(holder, dict) else ()):
-            _put(holder, place[-1], current, override)
-        return
+        replaced = _type_of(current) != name
+        _put(holder, place[-1], name if replaced else current, override)
+        return replaced
     _put(_descend(tree, keys[:-1], override), keys[-1], override.value, override)
+    return override.structural
 
 
 def _type_of(value: object) -> object:
@@ -121,6 +124,9 @@ def _descend(tree: Any, keys: tuple[str, ...], override: _Override) -> Any:  # n
                 f"{'.'.join(place)} is null; choose a component with {'.'.join(place)}.type first"
             )
         if not isinstance(value, dict | list):
+            # Only a choice between a word and a mapping (backtest.rebalance) becomes a mapping.
+            if value is not None and not isinstance(_default(place), str):
+                raise override.fail(f"{'.'.join(place)} is {shown(value)}, which has no parts")
             value = {}
         _put(node, key, value, override)
         node = value

@@ -176,7 +176,7 @@ def _numbers(column: pd.Series, place: Place) -> FloatArray:
     if missing.any():
         raise DataError(f"{place.at(int(np.argmax(missing)), column.name)} the value is missing (NaN); {fix}")
     if pd.api.types.is_bool_dtype(column.dtype):
-        raise DataError(f"{place.at(0, column.name)} received {column.iloc[0]!r}: not a number; {fix}")
+        raise DataError(f"{place.at(0, column.name)} received {column.iloc[0]}: not a number; {fix}")
     numbers = pd.to_numeric(column, errors="coerce")
     wrong = numbers.isna().to_numpy()
     if wrong.any():

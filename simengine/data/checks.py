@@ -44,11 +44,11 @@ def check_values(columns: Mapping[str, FloatArray], place: Place) -> None:
                 values < 0, columns, name, place, f"{name} must not be negative; correct or remove the row"
             )
     high, low = columns["high"], columns["low"]
-    _refuse(high < low, columns, "high", place, "is below low {low}; swap the two or correct the row")
+    _refuse(high < low, columns, "high", place, "high is below low {low}; swap the two or correct the row")
     for name in ("open", "close"):
         values = columns[name]
         outside = (values > high * (1 + ROUNDING)) | (values < low * (1 - ROUNDING))
-        _refuse(outside, columns, name, place, "lies outside low {low} to high {high}; correct the row")
+        _refuse(outside, columns, name, place, f"{name} lies outside low {{low}} to high {{high}}; correct the row")
     if "turnover" in columns:
         _check_turnover(columns, place)
 

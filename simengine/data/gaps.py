@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simengine.errors import DataError
 from simengine.types import IntArray
 
 BoolArray = np.ndarray[tuple[int], np.dtype[np.bool_]]
@@ -61,9 +62,20 @@ def find_holes(timestamp: IntArray, max_gap_ns: int | None) -> Holes:
         Open times in ns, increasing.
     max_gap_ns : int or None
         Longest distance between neighbouring bars that a window or label may span; None for any.
+
+    Raises
+    ------
+    DataError
+        ``max_gap_ns`` is shorter than the usual spacing, so that nothing could be spanned.
     """
     distance = np.diff(timestamp)
-    hole = distance > bar_spacing(timestamp)
+    spacing = bar_spacing(timestamp)
+    if max_gap_ns is not None and max_gap_ns < spacing:
+        raise DataError(
+            f"data.max_gap is {max_gap_ns / 1e9:g} s, but the bars are {spacing / 1e9:g} s apart; use at "
+            "least the bar spacing"
+        )
+    hole = distance > spacing
     long = hole & (distance > max_gap_ns) if max_gap_ns is not None else np.zeros_like(hole)
     crossed = np.concatenate([[0], np.cumsum(long)]).astype(np.int64)[: len(timestamp)]
     return Holes(short=int(np.count_nonzero(hole & ~long)), long=int(np.count_nonzero(long)), crossed=crossed)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simengine.data.gaps import BoolArray, find_holes
+from simengine.data.gaps import BoolArray, Holes, find_holes
 from simengine.errors import DataError, PluginError
 from simengine.types import N_CLASSES, UNDEFINED, Bars, Float32Array, IntArray, LabelArray
 
@@ -69,7 +69,7 @@ def join_symbols(
         part = slice(first, first + len(bars))
         matrix[part] = _features_of(bars, features)
         raw = _labels_of(bars, labeler)
-        holes = find_holes(bars.timestamp, max_gap_ns)
+        holes = _holes_of(bars, max_gap_ns)
         labels[part] = np.where(holes.same_side(labeler.horizon_bars), raw, UNDEFINED)
         whole = holes.unbroken(window)
         warm = np.arange(len(bars)) >= features.warmup + window - 1
@@ -79,6 +79,13 @@ def join_symbols(
         counts["windows_lost_to_holes"] += int(np.count_nonzero(warm & ~whole))
         counts["labels_lost_to_holes"] += int(np.count_nonzero((raw >= 0) & (labels[part] < 0)))
     return Rows(offsets, matrix, labels, full, counts)
+
+
+def _holes_of(bars: Bars, max_gap_ns: int | None) -> Holes:
+    try:
+        return find_holes(bars.timestamp, max_gap_ns)
+    except DataError as error:
+        raise DataError(f"{bars.symbol}: {error}") from None
 
 
 def _features_of(bars: Bars, features: Features) -> Float32Array:

@@ -51,7 +51,7 @@ def parse_times(values: pd.Series, place: Place, time_format: str | None = None)
     if isinstance(values.dtype, pd.DatetimeTZDtype) or pd.api.types.is_datetime64_dtype(values.dtype):
         return _to_ns(pd.to_datetime(values, utc=True), place)
     if pd.api.types.is_bool_dtype(values.dtype):
-        raise DataError(f"{place.at(0, values.name)} {values.iloc[0]!r} is not a time; {_ADVICE}")
+        raise DataError(f"{place.at(0, values.name)} {values.iloc[0]} is not a time; {_ADVICE}")
     if time_format is None and pd.api.types.is_numeric_dtype(values.dtype):
         return _epochs(values, place)
     return _strings(values.map(str), place, time_format)

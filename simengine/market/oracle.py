@@ -103,7 +103,7 @@ class Oracle:
         Returns
         -------
         float64 array, shape (m, 3)
-            Rows sum to one; entries are exact to about 1e-9 and may be 0.
+            Rows sum to one; entries are exact to about 1e-8 and may be 0.
 
         Raises
         ------

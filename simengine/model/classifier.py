@@ -10,8 +10,7 @@ import keras
 from simengine.errors import unknown_name
 from simengine.model.block import BlockKind, XLSTMBlockStack
 from simengine.seed import integer
-
-CLASSES = 3
+from simengine.types import N_CLASSES
 
 
 @keras.saving.register_keras_serializable("simengine")
@@ -53,7 +52,7 @@ class XLSTMClassifier(keras.Model):
         )(x)
         x = keras.layers.Dropout(dropout, seed=integer(seed, "dropout"), name="dropout")(x)
         logits = keras.layers.Dense(
-            CLASSES, kernel_initializer=uniform(seed=integer(seed, "logits")), name="logits"
+            N_CLASSES, kernel_initializer=uniform(seed=integer(seed, "logits")), name="logits"
         )(x)
         super().__init__(inputs=inputs, outputs=logits, name=name)
         self.architecture: dict[str, Any] = {

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simengine.report.files import CALIBRATED, RAW, RunFiles
 from simengine.evaluate.scores import confusion
-from simengine.report.series import drawdown, extreme_rows, reliability_panels
+from simengine.report.files import CALIBRATED, RAW, RunFiles
+from simengine.report.format import DASH
+from simengine.report.series import bucket_means, drawdown, extreme_rows, reliability_panels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,19 +25,24 @@ CLASSES = ("SELL", "HOLD", "BUY")
 
 
 def curves(run: RunFiles) -> dict[str, Any]:
-    """Return the equity chart: shared times in epoch seconds, equity and drawdown of the three lines."""
+    """Return the equity charts: times in epoch seconds, equity, drawdown and mean exposure.
+
+    Equity and drawdown share the rows of `extreme_rows`; exposure flips too often to be drawn bar by bar,
+    so it is the mean of each run of bars, at the run's last time.
+    """
     lines = run.equity[["equity", "gross_equity", "buy_and_hold"]].to_numpy(dtype=np.float64)
     falls = np.column_stack([drawdown(column) for column in lines.T])
-    exposure = run.equity[["exposure"]].to_numpy(dtype=np.float64)
-    rows = extreme_rows(np.column_stack([lines, falls, exposure]), BUCKETS)
-    times = run.equity["timestamp"].astype("datetime64[ns, UTC]").astype("int64").to_numpy()[rows]
+    rows = extreme_rows(np.column_stack([lines, falls]), BUCKETS)
+    ends, exposure = bucket_means(run.equity["exposure"].to_numpy(dtype=np.float64), BUCKETS)
+    times = run.equity["timestamp"].astype("datetime64[ns, UTC]").astype("int64").to_numpy() // 1_000_000_000
     return {
         "rows": len(lines),
         "points": len(rows),
-        "time": (times // 1_000_000_000).tolist(),
+        "time": times[rows].tolist(),
         "equity": [_rounded(column) for column in lines[rows].T],
         "drawdown": [_rounded(column) for column in falls[rows].T],
-        "exposure": _rounded(exposure[rows, 0]),
+        "exposure_time": times[ends].tolist(),
+        "exposure": _rounded(exposure),
     }
 
 
@@ -131,7 +137,7 @@ def _bars(value: object) -> str:
 def provenance(run: RunFiles) -> list[tuple[str, str]]:
     """Return the entries of the manifest that are single values, in its order."""
     return [
-        (str(key), "–" if value is None else str(value))
+        (str(key), DASH if value is None else str(value))
         for key, value in run.manifest.items()
         if not isinstance(value, dict | list)
     ]

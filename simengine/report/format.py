@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-DASH = "–"
+DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import jinja2
 
 REPORT = "report.html"
+EXPLANATION = "explain.html"
 
 
 def write_report(run_dir: Path | str) -> Path:
@@ -111,4 +112,25 @@ def embed(value: Any) -> Any:  # noqa: ANN401 - any JSON value in, markup out
     text = json.dumps(plain(value), allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)  # noqa: S704 - every character that could end the element is escaped above
+    return Markup(text)
+
+
+def write_explanation_page(run_dir: Path, explanation: dict[str, Any]) -> Path:
+    """Write ``explain.html`` from `simengine.explain.Explanation.to_dict` and return its path."""
+    features = list(explanation["features"].items())
+    lags = sorted(((int(lag), values) for lag, values in explanation["lags"].items()), reverse=True)
+    path = run_dir / EXPLANATION
+    text = (
+        environment()
+        .get_template("explain.html")
+        .render(
+            run_name=run_dir.resolve().name,
+            explanation=explanation,
+            features=features,
+            largest=max([value for _, values in features for value in values] + [1e-12]),
+            lags=lags,
+            tallest=max([sum(values) for _, values in lags] + [1e-12]),
+        )
+    )
+    write_text_atomic(path, text)
+    return path

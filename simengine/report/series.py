@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -46,11 +47,18 @@ def extreme_rows(columns: FloatArray, buckets: int) -> IntArray:
         return np.arange(n)
     edges = np.linspace(0, n, buckets + 1).astype(np.int64)
     keep = {0, n - 1}
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges.tolist()):
         block = columns[start:stop]
         keep.update((start + np.where(np.isnan(block), np.inf, block).argmin(axis=0)).tolist())
         keep.update((start + np.where(np.isnan(block), -np.inf, block).argmax(axis=0)).tolist())
     return np.array(sorted(keep), dtype=np.int64)
+
+
+def bucket_means(values: FloatArray, buckets: int) -> tuple[IntArray, FloatArray]:
+    """Cut a series (n,) into at most ``buckets`` runs of equal length; return their last rows and means."""
+    edges = np.unique(np.linspace(0, len(values), min(buckets, len(values)) + 1).astype(np.int64))
+    sums = np.add.reduceat(values, edges[:-1])
+    return edges[1:] - 1, sums / np.diff(edges)
 
 
 class Bin(NamedTuple):
@@ -58,7 +66,7 @@ class Bin(NamedTuple):
 
     predicted: float
     observed: float
-    count: int
+    n: int
 
 
 def reliability(probability: FloatArray, hit: FloatArray, bins: int = BINS) -> list[Bin]:

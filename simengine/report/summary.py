@@ -48,7 +48,7 @@ CLASSIFICATION_ROWS = (
     ("n", "Windows", count, ""),
     ("nll", "NLL", lambda value: number(value, 4), "after test-time views and calibration, nats"),
     ("raw_nll", "NLL, raw", lambda value: number(value, 4), "before calibration"),
-    ("skill", "Skill", lambda value: signed_percent(value, 2), "1 − NLL / NLL of the train class prior"),
+    ("skill", "Skill", lambda value: signed_percent(value, 2), "1 - NLL / NLL of the train class prior"),
     ("ece", "ECE", lambda value: number(value, 4), "top label, 15 equal-width bins"),
     ("raw_ece", "ECE, raw", lambda value: number(value, 4), "before calibration"),
     ("ace", "ACE", lambda value: number(value, 4), "per class, 15 equal-mass bins"),
@@ -56,7 +56,7 @@ CLASSIFICATION_ROWS = (
     ("macro_f1", "Macro-F1", number, "of the decided signals"),
     ("argmax_macro_f1", "Macro-F1 of the argmax", number, ""),
     ("balanced_accuracy", "Balanced accuracy", number, "of the decided signals; chance is 0.333"),
-    ("sign_auc", "Sign AUC", number, "P(BUY) − P(SELL) against the sign of the return; chance is 0.5"),
+    ("sign_auc", "Sign AUC", number, "P(BUY) - P(SELL) against the sign of the return; chance is 0.5"),
     ("hold_auc", "HOLD AUC", number, "P(HOLD) against HOLD; chance is 0.5"),
 )
 
@@ -75,7 +75,7 @@ def cards(run: RunFiles) -> list[Card]:
     between = f"95 %: {signed_percent(interval[0])} to {signed_percent(interval[1])}"
     ratio = run.metric("oracle", "test", "skill_ratio")
     skill = (
-        f"{percent(ratio, 0)} of the exact classifier’s" if ratio is not None else "against the class prior"
+        f"{percent(ratio, 0)} of the exact classifier's" if ratio is not None else "against the class prior"
     )
     return [
         Card("Net return", signed_percent(dig(pnl, "net_return")), between),
@@ -158,31 +158,32 @@ def statements(run: RunFiles) -> list[Statement]:
                 "Shares have an error of their own",
                 f"Labels of neighbouring bars overlap, so {count(test['n'])} test windows hold about "
                 f"{count(test['effective_n'])} independent outcomes (n / H): the share of BUY labels is "
-                f"{percent(test['label_share'][2])} ± {percent(test['label_share_error'][2])}, one standard error. "
-                "Shares of classes are no end in themselves.",
+                f"{percent(test['label_share'][2])} ± {percent(test['label_share_error'][2])}, "
+                "one standard error. Shares of classes are no end in themselves.",
             )
         )
     said.append(
         Statement(
             "Validation figures are in-sample",
-            "Calibrator and decision rule were fitted on the validation segment, and early stopping looked at it; "
-            "only the test column was never used for a choice inside this run.",
+            "Calibrator and decision rule were fitted on the validation segment, and early stopping "
+            "looked at it; only the test column was never used for a choice inside this run.",
         )
     )
     fills = run.metric("backtest", "fill_convention") or run.setting("backtest", "fill_convention")
     said.append(
         Statement(
             f"Fills: {fills or 'unknown convention'}",
-            "Decisions are made at the close of a bar and filled from the next open on. Conventions for stops inside a "
-            "bar alone can move the PnL of the same signals by a third: compare runs of one convention only.",
+            "Decisions are made at the close of a bar and filled from the next open on. Conventions "
+            "for stops inside a bar alone can move the PnL of the same signals by a third: "
+            "compare runs of one convention only.",
         )
     )
     if run.metric("oracle", "test") is not None:
         said.append(
             Statement(
                 "The market is simulated",
-                "The exact classifier is known because these bars come from a model; a figure reached here says "
-                "nothing about a real market.",
+                "The exact classifier is known because these bars come from a model; a figure reached here "
+                "says nothing about a real market.",
             )
         )
     return said
@@ -190,14 +191,15 @@ def statements(run: RunFiles) -> list[Statement]:
 
 def _profit(run: RunFiles) -> Statement:
     t = run.metric("backtest", "gross_t")
-    basis = "mean gross return per bar over its Newey–West error"
+    basis = "mean gross return per bar over its Newey-West error"
     if t is None:
         return Statement("No profit claim", f"The gross t statistic ({basis}) is undefined for this run.")
     if abs(t) <= CHANCE_T:
         return Statement(
             "No profit claim",
-            f"The gross t statistic is {signed(t)} ({basis}), within ± {CHANCE_T:.0f}: before any cost, the profit or "
-            "loss of this strategy cannot be told from chance. Its net return is no evidence of an edge.",
+            f"The gross t statistic is {signed(t)} ({basis}), within ± {CHANCE_T:.0f}: before any cost, "
+            "the profit or loss of this strategy cannot be told from chance. Its net return is "
+            "no evidence of an edge.",
         )
     if t < 0:
         return Statement(
@@ -206,8 +208,9 @@ def _profit(run: RunFiles) -> Statement:
         )
     return Statement(
         "A gross profit beyond chance: suspect a bug first",
-        f"The gross t statistic is {signed(t)} ({basis}). Look for lookahead before believing it, count how many "
-        "variants were tried, and remember that costs come on top: only the net return can be earned.",
+        f"The gross t statistic is {signed(t)} ({basis}). Look for lookahead before believing it, "
+        "count how many variants were tried, and remember that costs come on top: "
+        "only the net return can be earned.",
     )
 
 
@@ -216,6 +219,7 @@ def _direction(run: RunFiles) -> Statement:
     auc = run.metric("classification", "test", "sign_auc")
     return Statement(
         "Skill is not direction",
-        f"Skill ({signed_percent(skill)}) includes the forecast of volatility, which tells HOLD from the rest and "
-        f"is about +2 % on a market without any signal. Direction is the sign AUC ({number(auc)}; chance is 0.5).",
+        f"Skill ({signed_percent(skill)}) includes the forecast of volatility, which tells HOLD from "
+        f"the rest and is about +2 % on a market without any signal. Direction is the sign AUC "
+        f"({number(auc)}; chance is 0.5).",
     )

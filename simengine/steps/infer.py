@@ -131,7 +131,9 @@ def read_predictions(run_dir: RunDir, prepared: Prepared, segment: str) -> Score
     times = prepared.dataset.times(windows)
     if len(table) != len(windows) or not np.array_equal(table["timestamp"].astype("int64").to_numpy(), times):
         raise RunError(f"{run_dir / PREDICTIONS}: its {segment} rows do not match the bars; run it again")
-    proba = {p: table[[f"{p}_{label}" for label in _CLASS_COLUMNS]].to_numpy(np.float64) for p in ("raw", "p")}
+    proba = {
+        p: table[[f"{p}_{label}" for label in _CLASS_COLUMNS]].to_numpy(np.float64) for p in ("raw", "p")
+    }
     return Scored(
         groups=windows.groups,
         bar_rows=prepared.dataset.rows(windows),
@@ -148,7 +150,9 @@ def predictions_table(symbols: tuple[str, ...], **segments: Scored) -> pd.DataFr
     """Return the predictions of the named segments as one table, a row per window."""
     import pandas as pd
 
-    return pd.concat([_segment_table(symbols, name, scored) for name, scored in segments.items()], ignore_index=True)
+    return pd.concat(
+        [_segment_table(symbols, name, scored) for name, scored in segments.items()], ignore_index=True
+    )
 
 
 def _segment_table(symbols: tuple[str, ...], name: str, scored: Scored) -> pd.DataFrame:

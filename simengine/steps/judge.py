@@ -26,16 +26,16 @@ logger = get_logger(__name__)
 
 def judge_model(parts: Parts, prepared: Prepared, val: Scored, test: Scored) -> dict[str, Any]:
     """Return the sections of ``metrics.json`` that need no backtest."""
-    metrics: dict[str, Any] = {"classification": judge_classification(prepared, val, test)}
+    metrics = judge_classification(prepared, val, test)
     oracle = judge_oracle(parts.source, parts.labeler, prepared, test)
     return metrics if oracle is None else {**metrics, "oracle": {"test": oracle}}
 
 
 def judge_classification(prepared: Prepared, val: Scored, test: Scored) -> dict[str, Any]:
-    """Return the ``classification`` section: val (in-sample for calibrator and decision) and test."""
+    """Return ``classification`` of val (in-sample for calibrator and decision) and test, and ``class_prior``."""
     rows = {"val": _labelled(val), "test": _labelled(test)}
-    common = {"train_share": prepared.train_share, "horizon_bars": prepared.horizon_bars}
-    result: dict[str, Any] = {
+    common: dict[str, Any] = {"train_share": prepared.train_share, "horizon_bars": prepared.horizon_bars}
+    classification = {
         name: classification_metrics(
             labels=scored.labels,
             raw_log_proba=scored.raw_log_proba,
@@ -46,10 +46,10 @@ def judge_classification(prepared: Prepared, val: Scored, test: Scored) -> dict[
         )
         for name, scored in rows.items()
     }
-    result["test_class_prior"] = class_prior_metrics(
+    prior = class_prior_metrics(
         labels=rows["test"].labels, forward_return=rows["test"].forward_return, **common
     )
-    return result
+    return {"classification": classification, "class_prior": {"test": prior}}
 
 
 def judge_oracle(source: Source, labeler: Labeler, prepared: Prepared, test: Scored) -> dict[str, Any] | None:

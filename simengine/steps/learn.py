@@ -71,7 +71,9 @@ def restore_model(model: Model, run_dir: RunDir) -> None:
         When the run holds no trained model.
     """
     if not run_dir.has(MODEL):
-        raise RunError(f"{run_dir.path}: {MODEL} is missing; the run was stopped before its model was trained")
+        raise RunError(
+            f"{run_dir.path}: {MODEL} is missing; the run was stopped before its model was trained"
+        )
     state: dict[str, Any] = read_state(run_dir / MODEL)
     model.set_state(state)
 

@@ -25,7 +25,17 @@ if TYPE_CHECKING:
     from simengine.steps.session import Session
 
 MANIFEST = "manifest.json"
-_LIBRARIES = ("simengine-xlstm", "tensorflow", "keras", "numpy", "pandas", "scikit-learn", "numba", "shap", "pluggy")
+_LIBRARIES = (
+    "simengine-xlstm",
+    "tensorflow",
+    "keras",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "numba",
+    "shap",
+    "pluggy",
+)
 # The log goes on growing after the manifest is written, and the manifest cannot hold its own hash.
 _NOT_HASHED = (MANIFEST, DONE, "log.jsonl")
 
@@ -95,7 +105,7 @@ def write_manifest(
 
 
 def selected_plugins(config: Config, registry: Registry) -> dict[str, str]:
-    """Return which plugin brought the component of every place of the config, as ``place: type from plugin``."""
+    """Return ``type from plugin`` for every place of the config that selects a component."""
     found = {}
     for kind in KINDS.values():
         for place, ref in refs_at(config, kind.where):

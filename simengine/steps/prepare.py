@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from simengine.data.dataset import Dataset, build_dataset
-from simengine.data.labels import check_label_shares, forward_log_return, label_shares
+from simengine.data.labels import Entry, check_label_shares, forward_log_return, label_shares
 from simengine.data.split import SplitTimes, split_times
 from simengine.errors import DataError, RunError
 from simengine.log import event, get_logger
@@ -19,7 +19,7 @@ from simengine.types import Bars, FloatArray
 if TYPE_CHECKING:
     from simengine.config.schema import Config
     from simengine.data.windows import WindowSet
-    from simengine.plugin.kinds import Source
+    from simengine.plugin.kinds import Labeler, Source
     from simengine.steps.parts import Parts
 
 DATA = "data.json"
@@ -118,7 +118,7 @@ def prepare(config: Config, parts: Parts) -> Prepared:
         bars=bars,
         times=times,
         dataset=dataset,
-        forward_return=_forward_returns(parts.labeler, bars),
+        forward_return=forward_returns(parts.labeler, bars),
         train=train,
         val=dataset.windows("val"),
         test=dataset.windows("test", labelled=False),
@@ -161,7 +161,7 @@ def data_sha256(bars: Mapping[str, Bars]) -> str:
     return digest.hexdigest()
 
 
-def _forward_returns(labeler: Any, bars: Mapping[str, Bars]) -> dict[str, FloatArray]:  # noqa: ANN401 - entry is optional
+def forward_returns(labeler: Labeler, bars: Mapping[str, Bars]) -> dict[str, FloatArray]:
     """Return the forward returns from where the labeler measures: close, unless it says next_open."""
-    entry = getattr(labeler, "entry", "close")
+    entry: Entry = getattr(labeler, "entry", "close")
     return {symbol: forward_log_return(b, labeler.horizon_bars, entry) for symbol, b in bars.items()}

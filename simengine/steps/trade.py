@@ -50,7 +50,13 @@ class Signals:
 
     @classmethod
     def from_rows(
-        cls, bars: Bars, start: int, stop: int, rows: np.ndarray[Any, Any], proba: FloatArray, signals: LabelArray
+        cls,
+        bars: Bars,
+        start: int,
+        stop: int,
+        rows: np.ndarray[Any, Any],
+        proba: FloatArray,
+        signals: LabelArray,
     ) -> Signals:
         """Spread scores at bar ``rows`` over the bars before ``stop``."""
         full_proba = np.full((stop, 3), np.nan)
@@ -94,6 +100,7 @@ class Account:
 
         own = getattr(strategy, "stops", None)
         stops = own() if own is not None else self.config
+        rebalance = self.config.rebalance
         return backtest(
             bars,
             targets=targets,
@@ -102,7 +109,7 @@ class Account:
             slippage=self.slippage,
             stop_loss=stops.stop_loss,
             take_profit=stops.take_profit,
-            rebalance=self.config.rebalance,
+            rebalance=rebalance if isinstance(rebalance, str) else rebalance.model_dump(),
             fill_convention=self.config.fill_convention,
             bars_per_year=self.config.bars_per_year,
         )
@@ -153,14 +160,16 @@ def strategy_targets(strategy: Strategy, signals: Mapping[str, Signals]) -> dict
         values = np.asarray(strategy.targets(context), np.float64)
         if values.shape != (len(given.bars),):
             raise PluginError(
-                f"strategy {type(strategy).__name__}: targets of {symbol} must have shape ({len(given.bars)},), "
-                f"received {values.shape}"
+                f"strategy {type(strategy).__name__}: targets of {symbol} must have shape "
+                f"({len(given.bars)},), received {values.shape}"
             )
         targets[symbol] = values[given.start :]
     return targets
 
 
-def trade(account: Account, strategy: Strategy, signals: Mapping[str, Signals], registry: Registry) -> Trading:
+def trade(
+    account: Account, strategy: Strategy, signals: Mapping[str, Signals], registry: Registry
+) -> Trading:
     """Simulate a strategy with and without costs, and the baselines with costs."""
     bars = {symbol: given.traded for symbol, given in signals.items()}
     targets = strategy_targets(strategy, signals)
@@ -179,21 +188,30 @@ def trade(account: Account, strategy: Strategy, signals: Mapping[str, Signals], 
     )
 
 
-def trade_test(config: Backtest, parts: Parts, prepared: Prepared, test: Scored, registry: Registry) -> Trading:
+def trade_test(
+    config: Backtest, parts: Parts, prepared: Prepared, test: Scored, registry: Registry
+) -> Trading:
     """Trade the test segment of every symbol that has one."""
     account = Account.build(config, parts.fees, parts.slippage)
     ranges = {symbol: prepared.dataset.segments[i].test for i, symbol in enumerate(prepared.bars)}
     return trade(account, parts.strategy, spread(prepared.bars, ranges, test), registry)
 
 
-def spread(bars: Mapping[str, Bars], ranges: Mapping[str, tuple[int, int]], scored: Scored) -> dict[str, Signals]:
-    """Return scored rows as signals over all bars of each symbol; symbols with under two bars to trade are left out.
+def spread(
+    bars: Mapping[str, Bars], ranges: Mapping[str, tuple[int, int]], scored: Scored
+) -> dict[str, Signals]:
+    """Return scored rows as signals over all bars of each symbol.
 
-    ``ranges`` holds the traded rows (start, stop) by symbol, in the order of the scored groups.
+    ``ranges`` holds the traded rows (start, stop) by symbol, in the order of the scored groups; a symbol
+    with fewer than two bars to trade is left out.
     """
     signals = {}
     for index, (symbol, (start, stop)) in enumerate(ranges.items()):
         if stop - start >= 2:
-            mine = scored.take((scored.groups == index) & (scored.bar_rows >= start) & (scored.bar_rows < stop))
-            signals[symbol] = Signals.from_rows(bars[symbol], start, stop, mine.bar_rows, mine.proba, mine.signals)
+            mine = scored.take(
+                (scored.groups == index) & (scored.bar_rows >= start) & (scored.bar_rows < stop)
+            )
+            signals[symbol] = Signals.from_rows(
+                bars[symbol], start, stop, mine.bar_rows, mine.proba, mine.signals
+            )
     return signals

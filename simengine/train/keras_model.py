@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from simengine.errors import RunError
 from simengine.seed import integer
@@ -26,9 +26,9 @@ class KerasSignalModel(ABC):
     restoring into a model with other options is refused.
     """
 
-    uses = frozenset({"balancer", "reweighter", "loss"})
-    jit = False
-    """Whether the training step is compiled with XLA."""
+    uses: frozenset[str] = frozenset({"balancer", "reweighter", "loss"})
+    jit_steps: ClassVar[int | None] = 250
+    """Training steps from which compiling with XLA pays for itself; None never compiles."""
 
     _network: keras.Model | None = None
     _input: tuple[int, int] = (0, 0)
@@ -73,7 +73,7 @@ class KerasSignalModel(ABC):
         seed = integer(context.seed, "model")
         seed_libraries(seed)
         self._adopt(self.build(train.n_features, train.length, seed), train.n_features, train.length)
-        return fit_classifier(self.network, train, val, context, jit=self.jit)
+        return fit_classifier(self.network, train, val, context, jit_steps=self.jit_steps)
 
     def predict_logits(self, windows: WindowSet, transform: BatchTransform | None = None) -> Float32Array:
         """Return float32 (n, 3) logits; windows are gathered in the graph unless transformed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 import zipfile
 from collections.abc import Mapping
@@ -100,7 +101,7 @@ def load(folder: Path, identity: str) -> TrainState | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             arrays: Arrays = {name: stored[name] for name in stored.files}
         meta = json.loads(arrays[_META].tobytes())
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

@@ -43,6 +43,24 @@ def check_ends(windows: WindowSet, name: str) -> None:
         )
 
 
+def check_loss(loss: Loss) -> None:
+    """Call a loss once on two rows.
+
+    Raises
+    ------
+    PluginError
+        When it does not return one number per row.
+    """
+    import tensorflow as tf
+
+    received = tf.convert_to_tensor(loss(tf.one_hot([0, 2], N_CLASSES), tf.zeros((2, N_CLASSES))))
+    if received.shape != (2,):
+        raise PluginError(
+            f"loss {type(loss).__name__}: expected one number per row, shape (2,) for two rows; "
+            f"received shape {tuple(received.shape)}"
+        )
+
+
 def _gather(matrix: Any, ends: Any, length: int) -> Any:  # noqa: ANN401 - tensors
     import tensorflow as tf
 
@@ -65,11 +83,6 @@ def training_step(
     ends (B,), int32 labels (B,), float32 weights (B,) whose sum of products with the losses is
     minimised, and the learning rate. It updates the network and returns that sum and the
     log-probabilities (B, 3) of the batch before the update.
-
-    Raises
-    ------
-    PluginError
-        While tracing, when the loss does not return one number per row.
     """
     import tensorflow as tf
 
@@ -80,13 +93,7 @@ def training_step(
         targets = tf.one_hot(labels, N_CLASSES)
         with tf.GradientTape() as tape:
             logits = model(batch, training=True)
-            rows = tf.convert_to_tensor(loss(targets, logits))
-            if rows.shape.rank != 1:
-                raise PluginError(
-                    f"loss {type(loss).__name__}: expected one number per row, shape (B,); "
-                    f"received a tensor of shape {tuple(rows.shape)}"
-                )
-            total = tf.reduce_sum(rows * row_weights)
+            total = tf.reduce_sum(loss(targets, logits) * row_weights)
             if model.losses:
                 total += tf.add_n(model.losses)
         gradients = tape.gradient(total, variables)

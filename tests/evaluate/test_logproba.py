@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -15,6 +15,7 @@ def test_log_softmax_of_known_odds():
     np.testing.assert_allclose(np.exp(result), [[0.125, 0.25, 0.625]], rtol=1e-12)
 
 
+@settings(deadline=None)
 @given(LOGITS)
 def test_log_softmax_is_normalised_and_leaves_normalised_scores_alone(logits):
     result = log_softmax(logits)
@@ -23,6 +24,7 @@ def test_log_softmax_is_normalised_and_leaves_normalised_scores_alone(logits):
     np.testing.assert_allclose(log_softmax(result), result, atol=1e-9)
 
 
+@settings(deadline=None)
 @given(LOGITS)
 def test_floor_keeps_every_probability_near_or_above_the_floor_and_normalised(logits):
     proba = np.exp(floor_log_proba(log_softmax(logits)))

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
@@ -61,6 +61,7 @@ def test_ace_of_one_constant_answer_does_not_depend_on_the_order_of_rows():
     assert c.classwise_ace(prior, labels) == pytest.approx(0, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(SEEDS)
 def test_ace_is_invariant_to_row_order(seed):
     log_proba, labels = draw(seed)
@@ -99,6 +100,7 @@ def test_skill_stays_finite_and_honest_when_a_class_has_no_train_rows():
     assert c.skill(np.log(PROBA), LABELS, np.array([0.0, 0.5, 0.5])) < 1
 
 
+@settings(deadline=None)
 @given(SEEDS)
 def test_agreement_with_scikit_learn(seed):
     log_proba, labels = draw(seed)

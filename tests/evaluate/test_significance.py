@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simengine.errors import DataError
@@ -18,6 +18,7 @@ def slow_newey_west_t(x, lag):
     return (sum(x) / n) / np.sqrt(total / n / n)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1000), st.integers(0, 30))
 def test_t_equals_the_double_sum(seed, lag):
     rng = np.random.default_rng(seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -90,13 +91,29 @@ def trades(n: int, symbol: str, times: pd.DatetimeIndex, rng: np.random.Generato
 
 def classification(**changes: Any) -> dict[str, Any]:
     values = {
-        "n": 1976, "effective_n": 1976 / 12, "label_share": SHARES, "label_share_error": [0.035, 0.037, 0.038],
-        "argmax_share_error": [0.013, 0.021, 0.024], "decided_share_error": [0.035, 0.037, 0.038], "raw_argmax_share": [0.02, 0.06, 0.92], "raw_nll": 1.14, "raw_ece": 0.121,
-        "argmax_share": [0.03, 0.08, 0.89], "nll": 1.071, "ece": 0.012, "ace": 0.014, "brier": 0.65, "skill": 0.021,
-        "decided_share": [0.28, 0.34, 0.38], "macro_f1": 0.381, "balanced_accuracy": 0.39, "argmax_macro_f1": 0.24,
+        "n": 1976,
+        "effective_n": 1976 / 12,
+        "label_share": SHARES,
+        "label_share_error": [0.035, 0.037, 0.038],
+        "raw_argmax_share": [0.02, 0.06, 0.92],
+        "raw_nll": 1.14,
+        "raw_ece": 0.121,
+        "argmax_share": [0.03, 0.08, 0.89],
+        "argmax_share_error": [0.013, 0.021, 0.024],
+        "nll": 1.071,
+        "ece": 0.012,
+        "ace": 0.014,
+        "brier": 0.65,
+        "skill": 0.021,
+        "decided_share": [0.28, 0.34, 0.38],
+        "decided_share_error": [0.035, 0.037, 0.038],
+        "macro_f1": 0.381,
+        "balanced_accuracy": 0.39,
+        "argmax_macro_f1": 0.24,
         "per_class": {"precision": [0.3, 0.4, 0.4], "recall": [0.3, 0.4, 0.4], "f1": [0.3, 0.4, 0.4]},
-        "sign_auc": 0.543, "hold_auc": 0.58,
-    }  # fmt: skip
+        "sign_auc": 0.543,
+        "hold_auc": 0.58,
+    }
     return {**values, **changes}
 
 
@@ -108,11 +125,13 @@ METRICS: dict[str, Any] = {
         "calmar": -2.0, "max_drawdown": 0.0641, "volatility": 0.21, "trades": 260, "win_rate": 0.44,
         "profit_factor": 0.9, "expectancy": -12.0, "exposure": 0.98, "turnover": 812.3, "fees": 26000.0,
         "slippage_cost": 13000.0, "funding": 0.0, "gross_t": 0.71, "buy_and_hold_return": 0.0204,
-        "probabilistic_sharpe": None, "random_percentile": 0.61, "net_return_interval": [-0.081, 0.022], "fill_convention": "open_first",
+        "probabilistic_sharpe": None, "random_percentile": 0.61,
+        "net_return_interval": [-0.081, 0.022], "fill_convention": "open_first",
     },
     "baselines": {
         "buy_and_hold": {"net_return": 0.0204, "sharpe": 0.8, "max_drawdown": 0.05},
-        "reversal": {"net_return": -0.09, "gross_return": 0.01, "sharpe": -3.2, "max_drawdown": 0.1, "trades": 800},
+        "reversal": {"net_return": -0.09, "gross_return": 0.01, "sharpe": -3.2, "max_drawdown": 0.1,
+                     "trades": 800},
         "random_shifts": {"percentile": 0.61, "net_return": -0.0312, "mean": -0.04, "q05": -0.1, "q25": -0.06,
                           "q50": -0.041, "q75": -0.02, "q95": 0.02, "n": 200},
         "class_prior": {"nll": 1.092, "skill": 0.0, "ece": 0.003},
@@ -171,3 +190,18 @@ def make_run(tmp_path: Path) -> MakeRun:
         return path
 
     return make
+
+
+@pytest.fixture
+def metrics() -> dict[str, Any]:
+    return copy.deepcopy(METRICS)
+
+
+@pytest.fixture
+def config() -> dict[str, Any]:
+    return copy.deepcopy(CONFIG)
+
+
+@pytest.fixture
+def manifest() -> dict[str, Any]:
+    return copy.deepcopy(MANIFEST)

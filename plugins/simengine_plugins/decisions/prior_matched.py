@@ -76,7 +76,7 @@ class PriorMatched:
             source = "the validation labels" if self.target is None else "target"
             empty = Signal(int(counts.argmin())).name
             raise DataError(
-                f"decision prior_matched: {source} leaves {empty} without a row (shares "
+                f"decision prior_matched: {empty} gets no row from {source} (shares "
                 f"{_text(share)} of {len(labels)} rows); set target, or use a longer validation segment"
             )
         self.target_share_ = share
@@ -86,8 +86,9 @@ class PriorMatched:
             distinct = len(np.unique(log_proba, axis=0))
             raise DataError(
                 f"decision prior_matched: cannot reach the shares {_text(share)} on {len(labels)} validation "
-                f"rows, nearest found {_text(self.reached_share_)}: only {distinct} different scores occur; "
-                "use a model with finer scores, decision: argmax, or a larger tolerance"
+                f"rows, nearest found {_text(self.reached_share_)}, because scores are equal "
+                f"({distinct} distinct); use a model with finer scores, decision: argmax, or a larger "
+                "tolerance"
             )
         return self
 

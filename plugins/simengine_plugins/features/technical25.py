@@ -25,8 +25,8 @@ class Technical25:
     """Returns, volatility, candle shape, volume, position in the range and time of day: 25 numbers a bar.
 
     All are ratios, so a price in cents gives the features of the price in dollars. Nothing is clipped and
-    nothing runs away: every numerator is measured by a scale that contains it. Each row depends on its own bar and
-    the 192 before it, nothing earlier.
+    nothing runs away: every numerator is measured by a scale that contains it. Each row depends on its
+    own bar and the 192 before it, nothing earlier.
 
     ``return_k`` is the k-bar log return over (realised volatility x sqrt(k)), the volatility being the
     root mean square of the last 48 one-bar log returns (96 for ``return_96``). A contrast of a and b is

@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+
+from simengine.errors import DataError
+from simengine.types import DecisionContext
+from simengine_plugins.decisions.logit_adjusted import LogitAdjusted
+
+SCORES = np.log([[0.25, 0.30, 0.45], [0.2, 0.3, 0.5], [0.1, 0.2, 0.7]])
+LABELS = np.array([0, 1, 2], np.int8)
+
+
+def decide(tau, share):
+    context = DecisionContext(train_share=np.array(share), horizon_bars=1)
+    return LogitAdjusted(tau=tau).fit(SCORES, LABELS, context).decide(SCORES)
+
+
+def test_by_hand():
+    # The ratios to the prior are 1.25 / 1 / .9 in the first row and .5 / .67 / 1.4 in the last.
+    found = decide(1.0, [0.2, 0.3, 0.5])
+    assert (found[0], found[2]) == (0, 2)
+    assert found.dtype == np.int8
+
+
+def test_tau_zero_and_equal_priors_are_the_argmax():
+    np.testing.assert_array_equal(decide(0.0, [0.2, 0.3, 0.5]), [2, 2, 2])
+    np.testing.assert_array_equal(decide(1.0, [1 / 3] * 3), [2, 2, 2])
+
+
+def test_class_without_train_rows_is_refused():
+    with pytest.raises(DataError) as caught:
+        decide(1.0, [0.5, 0.0, 0.5])
+    assert str(caught.value) == (
+        "decision logit_adjusted: every class needs train rows, received the shares [0.5, 0.0, 0.5]"
+    )
+
+
+def test_decide_before_fit_is_refused():
+    with pytest.raises(DataError, match=r"^decision logit_adjusted: decide was called before fit$"):
+        LogitAdjusted().decide(SCORES)
