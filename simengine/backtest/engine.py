@@ -128,6 +128,10 @@ def _targets(
 ) -> dict[str, FloatArray]:
     """Return the exposures of each symbol from whichever of the two is given."""
     if targets is not None and signals is None:
+        if on_hold != "keep":
+            raise ConfigError(
+                "on_hold applies to signals; with targets say 0 where the position is to be flat"
+            )
         given = inputs.per_symbol(targets, bars, "targets")
         return {symbol: inputs.as_targets(given[symbol], b) for symbol, b in bars.items()}
     if signals is not None and targets is None:

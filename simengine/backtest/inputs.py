@@ -197,6 +197,8 @@ def as_band(rebalance: Rebalance) -> float:
             return math.nan
         if rebalance == "every_bar":
             return 0.0
+        if rebalance == "band":
+            raise ConfigError("rebalance band needs a width: {band: 0.05}")
         raise ConfigError(unknown_name("rebalance", rebalance, REBALANCE_MODES))
     if not isinstance(rebalance, Mapping) or list(rebalance) != ["band"]:
         raise ConfigError(f"rebalance must be on_change, every_bar or {{band: 0.05}}, received {rebalance!r}")

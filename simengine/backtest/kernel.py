@@ -125,7 +125,7 @@ class Rules(NamedTuple):
     """Costs, stops and the rebalancing rule as the kernel takes them; the fee tiers are in the state.
 
     ``stop_loss`` and ``take_profit`` are NaN when off. ``band`` is NaN for orders on a changed target
-    only; otherwise an order arises while |exposure - target| > band (0: on every bar).
+    only, 0 for orders on every bar; otherwise an order arises while |exposure - target| > band.
     """
 
     slippage: float
@@ -337,6 +337,8 @@ def _wants_order(i: int, target: float, bar: Bar, rules: Rules, state: NDArray[n
     units = state[UNITS]
     if size == 0.0:
         return bool(units != 0.0)
+    if rules.band == 0.0:
+        return True
     value = units * bar.open
     return bool(abs(value / (state[CASH] + value) - size) > rules.band)
 

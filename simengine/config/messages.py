@@ -90,6 +90,8 @@ def problems(
         groups.setdefault((place, unknown), []).append(item)
     found = []
     for (place, unknown), items in groups.items():
+        if any(other != place and other[: len(place)] == place for other, _ in groups):
+            continue  # the other member of a union came further into the value: its problem is meant
         if unknown:
             parent, name = place[:-1], place[-1]
             found.append(Problem(parent, unknown_name(what, name, known(parent)), place))

@@ -55,6 +55,15 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # Quoted otherwise, a reader turns these line breaks into newlines.
+    style = '"' if any(letter in text for letter in "\r\x85\u2028\u2029") else None
+    return dumper.represent_scalar(_TAG + "str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A parsed document.

@@ -48,7 +48,13 @@ def check_values(columns: Mapping[str, FloatArray], place: Place) -> None:
     for name in ("open", "close"):
         values = columns[name]
         outside = (values > high * (1 + ROUNDING)) | (values < low * (1 - ROUNDING))
-        _refuse(outside, columns, name, place, f"{name} lies outside low {{low}} to high {{high}}; correct the row")
+        _refuse(
+            outside,
+            columns,
+            name,
+            place,
+            f"{name} lies outside low {{low}} to high {{high}}; correct the row",
+        )
     if "turnover" in columns:
         _check_turnover(columns, place)
 

@@ -30,7 +30,13 @@ def write_bars(path: Path, bars_by_symbol: Mapping[str, Bars]) -> int:
         table.to_parquet(buffer, index=False)
     elif path.suffix == ".csv":
         # 17 significant digits: a float64 comes back to the last bit.
-        table.to_csv(buffer, index=False, float_format="%.17g", date_format="%Y-%m-%dT%H:%M:%S.%fZ", lineterminator="\n")
+        table.to_csv(
+            buffer,
+            index=False,
+            float_format="%.17g",
+            date_format="%Y-%m-%dT%H:%M:%S.%fZ",
+            lineterminator="\n",
+        )
     else:
         raise DataError(f"{path}: expected a name that ends in .csv or .parquet")
     write_bytes_atomic(path, buffer.getvalue())

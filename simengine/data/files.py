@@ -67,7 +67,8 @@ def read_csv(
     """Return the bars of a CSV file with a header line; see `from_frame` for columns and repairs.
 
     Prices are read to the last bit, so a CSV that was written with full precision gives the very bars of
-    the Parquet file it came from. Empty lines are skipped (the log says how many); errors give the line as an editor counts it.
+    the Parquet file it came from. Empty lines are skipped (the log says how many); errors give the line
+    as an editor counts it.
 
     Raises
     ------
@@ -95,9 +96,7 @@ def read_csv(
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text at byte {error.start}; save the file as UTF-8") from None
     if not isinstance(frame.index, pd.RangeIndex):
-        raise DataError(
-            f"{path}: the rows have more fields than the header; line 1 must name every column"
-        )
+        raise DataError(f"{path}: the rows have more fields than the header; line 1 must name every column")
     lines = np.arange(2, len(frame) + 2, dtype=np.int64)
     filled = ~frame.isna().all(axis=1).to_numpy()
     if not filled.all():

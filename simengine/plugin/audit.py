@@ -37,7 +37,7 @@ def audit(plugin: object, name: str) -> None:
         function = inspect.getattr_static(plugin, attribute)
         if isinstance(function, staticmethod | classmethod):
             function = function.__func__
-        if not inspect.isroutine(function):
+        if not callable(function) or (isinstance(function, type) and not attribute.startswith(_PREFIX)):
             continue
         marker = getattr(function, f"{PROJECT}_impl", None)
         if marker is None and not attribute.startswith(_PREFIX):

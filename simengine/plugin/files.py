@@ -59,7 +59,7 @@ def _from_file(name: str, base_dir: Path) -> ModuleType:
 
 
 def _from_name(name: str) -> ModuleType:
-    hint = "" if not Path(name).suffix and "/" not in name else "; a file's name ends in .py"
+    hint = "; a file's name ends in .py" if "/" in name or "\\" in name else ""
     try:
         found = all(part.isidentifier() for part in name.split(".")) and find_spec(name) is not None
     except ImportError:

@@ -122,7 +122,7 @@ class _Loader:
         return sorted(off - unknown)
 
     def mark_broken(self, name: str, error: Exception) -> None:
-        self.broken[name] = _reason(error)
+        self.broken[name] = _reason(error).removeprefix(f"plugin {name!r}: ")
         get_logger(__name__).warning("installed plugin %r could not be loaded: %s", name, self.broken[name])
 
     def registry(self, disabled: Sequence[str]) -> Registry:

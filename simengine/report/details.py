@@ -80,8 +80,8 @@ def calibration(run: RunFiles) -> list[dict[str, Any]]:
 
 
 def trades(run: RunFiles) -> dict[str, Any]:
-    """Return the first trades, how many more there are, and statistics by exit reason."""
-    frame = run.trades
+    """Return the first trades by entry time, how many more there are, and statistics by exit reason."""
+    frame = run.trades.sort_values(["entry_time", "symbol"], kind="stable")
     groups = [
         {
             "reason": str(reason),

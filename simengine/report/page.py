@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,7 +66,7 @@ def render(run: RunFiles) -> str:
             pnl_headings=pnl_headings,
             pnl_rows=pnl_rows,
             backtest=run.metric("backtest") or {},
-            shifts=run.metric("baselines", "random_shifts") or {},
+            shifts=run.metric("backtest", "random_shifts") or {},
             curves=details.curves(run),
             buckets=details.BUCKETS,
             matrices=details.matrices(run),
@@ -80,8 +81,12 @@ def render(run: RunFiles) -> str:
     )
 
 
+@cache
 def environment() -> jinja2.Environment:
-    """Return the Jinja environment of the report's templates: autoescape on, unknown names refused."""
+    """Return the Jinja environment of the report's templates: autoescape on, unknown names refused.
+
+    One per process, so that the templates are compiled once.
+    """
     import jinja2
     from markupsafe import Markup
 

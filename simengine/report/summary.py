@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from simengine.report.files import RunFiles, dig
-from simengine.report.format import DASH, count, number, percent, signed, signed_percent
+from simengine.report.format import DASH, count, number, percent, signed, signed_percent, words
 
 CHANCE_T = 2.0
 """|t| up to which the gross profit cannot be told from chance, at about 95 %."""
@@ -111,9 +111,9 @@ def classification_table(run: RunFiles) -> tuple[list[str], list[Row]]:
         ("Test", run.metric("classification", "test")),
         ("Val (in-sample)", run.metric("classification", "val")),
     ]
-    prior = run.metric("baselines", "class_prior")
+    prior = run.metric("class_prior", "test")
     if prior is not None:
-        columns.append(("Class prior", prior.get("test", prior)))
+        columns.append(("Class prior", prior))
     exact = run.metric("oracle", "test")
     if exact is not None:
         columns.append(("Exact classifier", exact))
@@ -125,27 +125,14 @@ def classification_table(run: RunFiles) -> tuple[list[str], list[Row]]:
 
 
 def pnl_table(run: RunFiles) -> tuple[list[str], list[Row]]:
-    """Return the headings and rows of PnL: this run first, then each baseline."""
-    own = dict(run.metric("backtest") or {})
-    entries: list[tuple[str, dict[str, Any]]] = [("This run", own)]
-    baselines = run.metric("baselines") or {}
-    entries += [
-        _baseline(str(name), values)
-        for name, values in baselines.items()
-        if isinstance(values, dict) and "net_return" in values
-    ]
-    if not any("hold" in name for name, _ in entries) and own.get("buy_and_hold_return") is not None:
-        entries.append(("buy_and_hold", {"net_return": own["buy_and_hold_return"]}))
-    rows = [
-        Row(name.replace("_", " "), [write(values.get(key)) for key, _, write in PNL_COLUMNS])
-        for name, values in entries
-    ]
+    """Return the headings and rows of PnL: this run first, then each baseline, then the random shifts."""
+    own = run.metric("backtest") or {}
+    entries: list[tuple[str, dict[str, Any]]] = [("this run", own)]
+    entries += [(words(name), values) for name, values in (run.metric("baselines") or {}).items()]
+    if "random_shifts" in own:
+        entries.append(("random shifts, median", {"net_return": dig(own, "random_shifts", "q50")}))
+    rows = [Row(name, [write(dig(values, key)) for key, _, write in PNL_COLUMNS]) for name, values in entries]
     return [heading for _, heading, _ in PNL_COLUMNS], rows
-
-
-def _baseline(name: str, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    # The entry of the random shifts repeats the run's own net return; their median is the baseline.
-    return (f"{name}, median", {"net_return": values.get("q50")}) if "q50" in values else (name, values)
 
 
 def statements(run: RunFiles) -> list[Statement]:

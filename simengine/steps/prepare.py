@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from simengine.data.checks import validate
 from simengine.data.dataset import Dataset, build_dataset
 from simengine.data.labels import Entry, check_label_shares, forward_log_return, label_shares
+from simengine.data.need import Need
 from simengine.data.split import SplitTimes, split_times
-from simengine.errors import DataError, RunError
+from simengine.errors import RunError
 from simengine.log import event, get_logger
 from simengine.plugin.state import get_state, write_state
 from simengine.rundir import RunDir, write_json
@@ -72,11 +74,10 @@ def load_bars(source: Source) -> dict[str, Bars]:
     Raises
     ------
     DataError
-        When the source gives no symbol.
+        When the source gives no symbol, or bars that no market can have.
     """
     bars = source.load()
-    if not bars:
-        raise DataError("data.source gave no symbol")
+    validate(bars, f"data.source {type(source).__name__}")
     event(
         logger,
         "bars",
@@ -102,6 +103,10 @@ def prepare(config: Config, parts: Parts) -> Prepared:
     """
     bars = load_bars(parts.source)
     times = split_times(bars, config.split.train, config.split.val, config.split.test)
+    need = Need(
+        parts.features.warmup, config.window.length, parts.labeler.horizon_bars, config.split.embargo_bars
+    )
+    need.check(bars, times)
     parts.labeler.fit(bars, times.train_end)
     dataset = build_dataset(
         bars,

@@ -57,9 +57,12 @@ def order_units(ledger: Ledger, held: float, size: float, quote: float, volume: 
 
     at_quote = size * (ledger.cash() / quote + held) / (1 + ledger.rate()) - held
     smallest = math.copysign(1e-12, at_quote)
-    if missing(smallest) * at_quote <= 0:
+    if abs(at_quote) < 1e-9 or missing(smallest) * at_quote <= 0:
         return 0.0
-    return brentq(missing, smallest, 2 * at_quote, xtol=1e-13, rtol=1e-15)
+    largest = 2 * at_quote
+    while missing(largest) * at_quote > 0:
+        largest *= 2
+    return brentq(missing, smallest, largest, xtol=1e-13, rtol=1e-15)
 
 
 def slow_backtest(bars, targets, *, cash, tiers, slippage, stop_loss, take_profit, rebalance):
@@ -74,9 +77,12 @@ def slow_backtest(bars, targets, *, cash, tiers, slippage, stop_loss, take_profi
             order = stated and target != standing
         else:
             goal = target if stated else standing
-            width = rebalance["band"] if isinstance(rebalance, dict) else 0.0
-            off = abs(units * o / (book.cash() + units * o) - goal) > width if goal is not None else False
-            order = off if goal else (goal == 0 and units != 0)
+            if goal is None or not (goal or units):
+                order = False
+            elif not goal or rebalance == "every_bar":
+                order = True
+            else:
+                order = abs(units * o / (book.cash() + units * o) - goal) > rebalance["band"]
         if stated:
             standing = target
         if order:
@@ -115,7 +121,7 @@ def random_case(seed: int, random_bars):
     bars = random_bars(seed, n, vol=rng.choice([0.005, 0.02]))
     levels = rng.choice([-1.0, -0.5, 0.0, 0.3, 1.0, np.nan], n)
     continuous = np.where(rng.random(n) < 0.3, np.nan, rng.uniform(-1, 1, n))
-    tiers = ((0.0, rng.choice([0.0, 0.001])), (3e5, 0.0004)) if rng.random() < 0.5 else ((0.0, 0.002),)
+    tiers = ((0.0, rng.choice([0.0, 0.001])), (317_311.0, 0.0004)) if rng.random() < 0.5 else ((0.0, 0.002),)
     impact = rng.choice([0.0, 0.05])
     return (
         bars,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,9 @@ def predictions(start: int, n: int, symbols: tuple[str, ...] = ("AAA",), seed: i
 
 
 def at(hours: Any) -> pd.DatetimeIndex:
-    return pd.DatetimeIndex(pd.Timestamp("2021-01-01", tz="UTC") + pd.to_timedelta(hours, unit="h")).as_unit("ns")
+    return pd.DatetimeIndex(pd.Timestamp("2021-01-01", tz="UTC") + pd.to_timedelta(hours, unit="h")).as_unit(
+        "ns"
+    )
 
 
 def equity(start: int, n: int, growth: float = 1.001) -> pd.DataFrame:
@@ -71,8 +74,16 @@ def trades(rows: list[tuple[int, int]]) -> pd.DataFrame:
 
 
 @pytest.fixture
+def data() -> SimpleNamespace:
+    """Return the makers of the parts of an entry."""
+    return SimpleNamespace(COSTS=COSTS, predictions=predictions, equity=equity, trades=trades)
+
+
+@pytest.fixture
 def make_entry() -> Callable[..., Entry]:
-    def make(label: str = "a", *, start: int = 0, n: int = 300, growth: float = 1.001, **changes: Any) -> Entry:
+    def make(
+        label: str = "a", *, start: int = 0, n: int = 300, growth: float = 1.001, **changes: Any
+    ) -> Entry:
         settings: dict[str, Any] = {
             "predictions": predictions(start, n),
             "equity": equity(start, n, growth),

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from simengine.compare import compare_entries, read_entry
+from simengine.compare import compare_entries
 from simengine.errors import RunError
 from simengine.evaluate.logproba import as_log_proba
 from simengine.evaluate.scores import macro_f1, nll, skill
-
-HERE = Path(__file__).parent
-_spec = importlib.util.spec_from_file_location("compare_data", HERE / "conftest.py")
-data = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(data)
 
 
 def test_one_entry_gives_its_own_figures(make_entry):
@@ -62,7 +55,7 @@ def test_trades_turnover_and_sharpe_by_hand(make_entry):
     assert figures["sharpe"] == pytest.approx(returns.mean() / returns.std(ddof=1) * np.sqrt(365.25 * 24))
 
 
-def test_a_configured_year_annualises(make_entry):
+def test_a_configured_year_annualises(make_entry, data):
     plain = compare_entries([make_entry()]).rows[0]["backtest"]["sharpe"]
     fixed = make_entry(backtest={**data.COSTS, "bars_per_year": 4 * 365.25 * 24})
     assert compare_entries([fixed]).rows[0]["backtest"]["sharpe"] == pytest.approx(2 * plain)
@@ -81,17 +74,17 @@ def test_figures_are_those_of_the_common_times(make_entry):
     assert table.rows[0]["classification"] == table.rows[1]["classification"]
 
 
-def test_rows_are_matched_by_symbol_and_time_not_by_position(make_entry):
-    entry = make_entry(predictions=data.predictions(0, 60, ("AAA", "BBBB")), equity=data.equity(0, 60))
+def test_rows_are_matched_by_symbol_and_time_not_by_position(make_entry, data):
+    entry = make_entry(predictions=data.predictions(0, 200, ("AAA", "BBBB")), equity=data.equity(0, 200))
     shuffled = entry.predictions.sample(frac=1.0, random_state=3).reset_index(drop=True)
-    other = make_entry("b", predictions=shuffled, equity=data.equity(0, 60).iloc[::-1])
+    other = make_entry("b", predictions=shuffled, equity=data.equity(0, 200).iloc[::-1])
     first, second = compare_entries([entry, other]).rows
     assert first["classification"] == second["classification"]
     assert first["backtest"] == second["backtest"]
-    assert first["classification"]["n"] == 120
+    assert first["classification"]["n"] == 400
 
 
-def test_rows_without_label_and_val_rows_do_not_count(make_entry):
+def test_rows_without_label_and_val_rows_do_not_count(make_entry, data):
     frame = data.predictions(0, 300)
     frame.loc[:9, "segment"] = "val"
     frame.loc[290:, "label"] = np.int8(-1)
@@ -114,7 +107,7 @@ def test_paired_difference_of_nll(make_entry):
     assert low < other["nll_difference"] < high < 0.0
 
 
-def test_difference_is_the_mean_over_rows_on_a_ragged_panel(make_entry):
+def test_difference_is_the_mean_over_rows_on_a_ragged_panel(make_entry, data):
     ragged = pd.concat([data.predictions(0, 300), data.predictions(250, 50, ("BBBB",))], ignore_index=True)
     other = ragged.copy()
     other[["p_sell", "p_hold", "p_buy"]] = [0.2, 0.3, 0.5]
@@ -125,15 +118,17 @@ def test_difference_is_the_mean_over_rows_on_a_ragged_panel(make_entry):
     assert low < b["nll_difference"] < high
 
 
-def test_other_labels_are_scored_but_not_paired(make_entry):
+def test_other_labels_are_scored_but_not_paired(make_entry, data):
     relabelled = data.predictions(0, 300)
     relabelled["label"] = ((relabelled["label"] + 1) % 3).astype(np.int8)
     table = compare_entries([make_entry(), make_entry("b", predictions=relabelled)])
-    assert table.notes == ["labels differ between entries: each is scored against its own, without nll_difference"]
+    assert table.notes == [
+        "labels differ between entries: each is scored against its own, without nll_difference"
+    ]
     assert table.rows[1]["classification"]["nll_difference"] is None
 
 
-def test_strategies_of_one_run(make_entry):
+def test_strategies_of_one_run(make_entry, data):
     run = make_entry("follow_signal")
     lazy = run.with_strategy("buy_and_hold", data.equity(0, 300, 1.0005), data.trades([]))
     table = compare_entries([run, lazy])
@@ -162,13 +157,13 @@ def test_other_data_is_refused(make_entry):
     with pytest.raises(RunError) as error:
         compare_entries(pair)
     assert str(error.value) == (
-        "b: other data than a (data_sha256 differs); such figures do not compare: pass --allow-different to see "
-        "them anyway"
+        "b: other data than a (data_sha256 differs); such figures do not compare: pass --allow-different "
+        "to see them anyway"
     )
     assert compare_entries(pair, allow_different=True).notes == ["b: other data than a (data_sha256 differs)"]
 
 
-def test_other_costs_are_refused(make_entry):
+def test_other_costs_are_refused(make_entry, data):
     dear = copy.deepcopy(data.COSTS)
     dear["fees"]["fee_bps"] = 25
     with pytest.raises(RunError) as error:
@@ -186,12 +181,12 @@ def test_other_costs_are_refused(make_entry):
     ]
 
 
-def test_stops_and_rebalancing_are_choices_to_compare(make_entry):
+def test_stops_and_rebalancing_are_choices_to_compare(make_entry, data):
     stopped = {**data.COSTS, "stop_loss": 0.02, "rebalance": {"band": 0.05}}
     assert compare_entries([make_entry("a"), make_entry("b", backtest=stopped)]).notes == []
 
 
-def test_what_cannot_be_compared_at_all(make_entry):
+def test_what_cannot_be_compared_at_all(make_entry, data):
     with pytest.raises(RunError) as error:
         compare_entries([])
     assert str(error.value) == "compare: no run was given; name at least one run directory"
@@ -205,11 +200,16 @@ def test_what_cannot_be_compared_at_all(make_entry):
     )
     with pytest.raises(RunError) as error:
         compare_entries([make_entry("a"), make_entry("b", equity=data.equity(299, 9))])
-    assert str(error.value) == "compare: the entries share fewer than two bars of equity; choose runs that overlap"
+    assert (
+        str(error.value)
+        == "compare: the entries share fewer than two bars of equity; choose runs that overlap"
+    )
 
 
-def test_entries_refuse_log_probabilities(make_entry):
+def test_entries_refuse_log_probabilities(make_entry, data):
     frame = data.predictions(0, 9)
     frame[["p_sell", "p_hold", "p_buy"]] = np.log([0.2, 0.3, 0.5])
-    with pytest.raises(RunError, match=r"^a: row 0: p_sell \+ p_hold \+ p_buy = -3.507, expected probabilities"):
+    with pytest.raises(
+        RunError, match=r"^a: row 0: p_sell \+ p_hold \+ p_buy = -3.507, expected probabilities"
+    ):
         make_entry(predictions=frame)

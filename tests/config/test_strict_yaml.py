@@ -115,3 +115,10 @@ def test_alias_bombs_are_refused():
     )
     with pytest.raises(ConfigError, match=f"aliases expand to more than {MAX_NODES} values"):
         parse(bomb, "c.yaml")
+
+
+@pytest.mark.parametrize(
+    "text", ["a\x85b", "a\u2028b", "a\rb", "a\r\nb", "a\nb", " a ", "\ufeff", "\x00\x1b"]
+)
+def test_line_breaks_of_any_kind_survive(text):
+    assert parse(dump({"a": text, "b": [text]}), "x").value == {"a": text, "b": [text]}

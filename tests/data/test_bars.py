@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simengine.data.bars import from_frame
@@ -64,7 +64,9 @@ def test_canonical_table_gives_sorted_typed_arrays():
         pytest.param(lambda t: t.dt.tz_localize(None), id="naive is UTC"),
         pytest.param(lambda t: t.dt.strftime("%Y-%m-%dT%H:%M:%SZ"), id="ISO with Z"),
         pytest.param(lambda t: t.dt.strftime("%Y-%m-%d %H:%M"), id="ISO without zone is UTC"),
-        pytest.param(lambda t: t.dt.tz_convert("Asia/Tokyo").dt.strftime("%Y-%m-%dT%H:%M:%S%z"), id="ISO offset"),
+        pytest.param(
+            lambda t: t.dt.tz_convert("Asia/Tokyo").dt.strftime("%Y-%m-%dT%H:%M:%S%z"), id="ISO offset"
+        ),
         pytest.param(lambda t: t.dt.as_unit("ns").astype("int64"), id="ns"),
         pytest.param(lambda t: t.dt.as_unit("ns").astype("int64") // 1000, id="us"),
         pytest.param(lambda t: t.dt.as_unit("ns").astype("int64") // 10**6, id="ms"),
@@ -136,6 +138,7 @@ def test_rounding_of_open_or_close_beyond_the_range_widens_it_and_is_counted():
     assert dict(bars.repairs) == {"rounding": 1}
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.permutations(range(6)))
 def test_any_order_of_rows_gives_the_same_bars(order):
     expected = from_frame(frame(6), origin="x")["x"]
@@ -144,6 +147,7 @@ def test_any_order_of_rows_gives_the_same_bars(order):
     assert ("sorted" in bars.repairs) == (list(order) != sorted(order))
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     st.integers(0, 3),
     st.sampled_from(["open", "high", "low", "close", "volume"]),
@@ -193,7 +197,8 @@ def test_no_value_that_a_bar_cannot_have_passes(row, column, value):
         ),
         (
             frame().drop(columns="close").assign(clsoe=1.0),
-            "column 'close' is missing (did you mean 'clsoe'?); found: timestamp, open, high, low, volume, clsoe",
+            "column 'close' is missing (did you mean 'clsoe'?); found: timestamp, open, high, low, volume, "
+            "clsoe",
         ),
         (
             frame().drop(columns="volume"),
@@ -209,17 +214,23 @@ def test_no_value_that_a_bar_cannot_have_passes(row, column, value):
             "more than one time column: 'time', 'date'; rename the right one to 'timestamp'",
         ),
         (frame(0), "there are no bars; the file has a header but no rows"),
-        (frame().assign(symbol=["A", "A", None, "A"]), "row 3: column 'symbol': the symbol is missing; fill it in"),
-        (put(1, "timestamp", None), "row 2: column 'timestamp': the time is missing; fill it in or remove the row"),
+        (
+            frame().assign(symbol=["A", "A", None, "A"]),
+            "row 3: column 'symbol': the symbol is missing; fill it in",
+        ),
+        (
+            put(1, "timestamp", None),
+            "row 2: column 'timestamp': the time is missing; fill it in or remove the row",
+        ),
         (
             frame(timestamp=["2024-01-31", "31.01.2024", "2024-02-01", "2024-02-02"]),
-            "row 2: column 'timestamp': '31.01.2024' is not a time; write ISO 8601 (2024-01-31T13:00:00Z), an "
-            "epoch number in s, ms, us or ns, or set time_format",
+            "row 2: column 'timestamp': '31.01.2024' is not a time; write ISO 8601 (2024-01-31T13:00:00Z), "
+            "an epoch number in s, ms, us or ns, or set time_format",
         ),
         (
             frame(timestamp=[1_700_000_000, 1_700_003_600_000, 1, 2]),
-            "row 3: column 'timestamp': 1 is no epoch time in s, ms, us or ns between 1973 and 2286; write ISO "
-            "8601 (2024-01-31T13:00:00Z), an epoch number in s, ms, us or ns, or set time_format",
+            "row 3: column 'timestamp': 1 is no epoch time in s, ms, us or ns between 1973 and 2286; write "
+            "ISO 8601 (2024-01-31T13:00:00Z), an epoch number in s, ms, us or ns, or set time_format",
         ),
         (
             frame(timestamp=[1_700_000_000, 1_700_003_600, 1_700_007_200_000, 1_700_010_800]),
@@ -237,8 +248,8 @@ def test_no_value_that_a_bar_cannot_have_passes(row, column, value):
         ),
         (
             frame(timestamp=[START, START, START, START]),
-            "row 2: column 'open': received 11.0, but row 1 has 10.0 for the same time 2024-01-31T13:00:00Z of "
-            "btc; keep one of the two rows",
+            "row 2: column 'open': received 11.0, but row 1 has 10.0 for the same time 2024-01-31T13:00:00Z "
+            "of btc; keep one of the two rows",
         ),
     ],
 )
@@ -258,7 +269,9 @@ def test_conflict_of_duplicates_names_the_rows_of_the_file_when_the_file_is_unso
 
 def test_wrong_time_format_is_named():
     text = message(frame(timestamp=["31.01.2024"] * 4), time_format="%Y-%m-%d")
-    assert text == "dir/btc.csv: row 1: column 'timestamp': '31.01.2024' does not match time_format '%Y-%m-%d'"
+    assert (
+        text == "dir/btc.csv: row 1: column 'timestamp': '31.01.2024' does not match time_format '%Y-%m-%d'"
+    )
 
 
 def bars_of(n=3, **changes):
@@ -294,7 +307,8 @@ def bars_of(n=3, **changes):
         ),
         (
             {"X": bars_of(close=np.array([1.0, np.nan, 1.0]))},
-            "oracle: X: row 2: column 'close': received nan: must be a finite number; correct or remove the row",
+            "oracle: X: row 2: column 'close': received nan: must be a finite number; correct or remove the "
+            "row",
         ),
         ({"X": bars_of(0)}, "oracle: X: there are no bars; expected at least one"),
     ],

@@ -1,5 +1,7 @@
 """Windows, segments and scaling over several symbols."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -77,7 +79,7 @@ def test_stride_and_embargo():
 
 def test_no_bar_is_shared_by_the_labels_of_one_segment_and_the_windows_of_the_next():
     data = build()
-    for earlier, later in zip(SEGMENTS[:-1], SEGMENTS[1:], strict=True):
+    for earlier, later in pairwise(SEGMENTS):
         for group in range(2):
             last = max(row for row, g in _rows(data, earlier) if g == group) + HORIZON
             first = min(row for row, g in _rows(data, later) if g == group) - WINDOW + 1
@@ -178,7 +180,11 @@ def test_components_that_break_their_contract_are_named():
             return super().label(bars).astype(np.int64)
 
     cases = [
-        (Double(), Alternating(), "features: Double.compute must return float32 of shape (101, 2); received "),
+        (
+            Double(),
+            Alternating(),
+            "features: Double.compute must return float32 of shape (101, 2); received ",
+        ),
         (Ramp(), Wide(), "labeler: Wide.label must return -1, 0, 1 or 2; received 1 to 4"),
         (Ramp(), Long(), "labeler: Long.label must return int8 of shape (101,); received int64 of shape"),
     ]
@@ -193,14 +199,15 @@ def test_thirty_bars_are_told_how_many_are_needed():
     with pytest.raises(DataError) as caught:
         Need(warmup=192, window=60, horizon_bars=12).check(few, split_times(few, 0.6, 0.2, 0.2))
     assert str(caught.value) == (
-        "too few bars: BTC has 30 bars; train needs 323 of one symbol (192 of feature warm-up + 60 of window + "
-        "71 purged) and holds no labelled window: use about 539 bars or more in all, or a smaller "
+        "too few bars: BTC has 30 bars; train needs 323 of one symbol (192 of feature warm-up + 60 of window "
+        "+ 71 purged) and holds no labelled window: use about 539 bars or more in all, or a smaller "
         "window.length or horizon_bars"
     )
 
 
 @pytest.mark.parametrize(
-    ("warmup", "window", "horizon", "embargo"), [(4, 5, 3, 0), (192, 60, 12, 0), (4, 60, 12, 30), (1, 2, 40, 7)]
+    ("warmup", "window", "horizon", "embargo"),
+    [(4, 5, 3, 0), (192, 60, 12, 0), (4, 60, 12, 30), (1, 2, 40, 7)],
 )
 def test_as_many_bars_as_the_message_asks_for_are_enough(warmup, window, horizon, embargo):
     need = Need(warmup, window, horizon, embargo)
@@ -240,8 +247,8 @@ def test_holes_everywhere_leave_no_window():
     with pytest.raises(DataError) as caught:
         build(one, times=split_times(one, 0.6, 0.2, 0.2), max_gap_ns=2)
     assert str(caught.value) == (
-        "too few bars: A has 120 bars; the first window is full at bar 9 (4 of feature warm-up + 5 of window) "
-        "and crosses no hole above data.max_gap: use more bars or a smaller window.length"
+        "too few bars: A has 120 bars; the first window is full at bar 9 (4 of feature warm-up + 5 of window)"
+        " and crosses no hole above data.max_gap: use more bars or a smaller window.length"
     )
 
 

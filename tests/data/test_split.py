@@ -65,3 +65,11 @@ def test_shares_must_be_positive_and_sum_to_one():
 def test_no_bars_cannot_be_split():
     with pytest.raises(DataError, match="split: there are no bars to split"):
         split_times({"A": bars_at([])}, 0.6, 0.2, 0.2)
+
+
+def test_the_example_of_the_conventions_page():
+    times = split_times({"A": bars_at(np.arange(1000) * 10**9)}, 0.6, 0.2, 0.2)
+    found = segments(np.arange(1000) * 10**9, times, purge=purge_bars(60, 12))
+    assert purge_bars(60, 12) == 71
+    assert found.train == (0, 529)  # last row 528, its label looks at bars 529 to 540
+    assert found.val[0] - 60 + 1 == 541

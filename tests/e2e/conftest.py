@@ -17,16 +17,24 @@ SMALL = (
     "model.embedding=8",
     "model.heads=2",
 )
-"""The shipped config, made small: seconds instead of minutes."""
-
-GBM = ("model=hist_gradient_boosting", "model.max_iter=30")
 
 
 @pytest.fixture(scope="session")
-def small_run(tmp_path_factory: pytest.TempPathFactory) -> api.RunResult:
+def root():
+    """The project's folder."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def small():
+    """Overrides that make the shipped config small: seconds instead of minutes."""
+    return SMALL
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory):
     """One small xLSTM run of the shipped config."""
-    out = tmp_path_factory.mktemp("runs")
-    return api.run(ROOT / "config.yaml", overrides=SMALL, out=out)
+    return api.run(ROOT / "config.yaml", overrides=SMALL, out=tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture

@@ -36,5 +36,5 @@ def test_parameters_that_do_not_fit_are_refused(golden):
 
 
 def test_other_layers_have_no_official_parameters():
-    with pytest.raises(TypeError, match="received LayerNorm$"):
+    with pytest.raises(TypeError, match=r"received LayerNorm$"):
         official_state(XLSTMBlockStack(["slstm"]).norm)

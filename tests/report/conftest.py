@@ -127,14 +127,14 @@ METRICS: dict[str, Any] = {
         "slippage_cost": 13000.0, "funding": 0.0, "gross_t": 0.71, "buy_and_hold_return": 0.0204,
         "probabilistic_sharpe": None, "random_percentile": 0.61,
         "net_return_interval": [-0.081, 0.022], "fill_convention": "open_first",
+        "random_shifts": {"percentile": 0.61, "net_return": -0.0312, "mean": -0.04, "q05": -0.1, "q25": -0.06,
+                          "q50": -0.041, "q75": -0.02, "q95": 0.02, "n": 200},
     },
+    "class_prior": {"test": {"nll": 1.092, "skill": 0.0, "ece": 0.003}},
     "baselines": {
         "buy_and_hold": {"net_return": 0.0204, "sharpe": 0.8, "max_drawdown": 0.05},
         "reversal": {"net_return": -0.09, "gross_return": 0.01, "sharpe": -3.2, "max_drawdown": 0.1,
                      "trades": 800},
-        "random_shifts": {"percentile": 0.61, "net_return": -0.0312, "mean": -0.04, "q05": -0.1, "q25": -0.06,
-                          "q50": -0.041, "q75": -0.02, "q95": 0.02, "n": 200},
-        "class_prior": {"nll": 1.092, "skill": 0.0, "ece": 0.003},
     },
 }  # fmt: skip
 

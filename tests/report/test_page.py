@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 import shutil
@@ -98,7 +97,9 @@ def test_summary_shows_the_run_beside_its_baselines(make_run):
 def test_what_must_be_said_is_said(make_run):
     words = read(write_report(make_run())).words
     assert "No profit claim The gross t statistic is +0.71" in words
-    assert "about +2 % on a market without any signal. Direction is the sign AUC (0.543; chance is 0.5)" in words
+    assert (
+        "about +2 % on a market without any signal. Direction is the sign AUC (0.543; chance is 0.5)" in words
+    )
     assert "1,976 test windows hold about 165 independent outcomes (n / H)" in words
     assert "Validation figures are in-sample" in words
     assert "Fills: open_first" in words
@@ -261,8 +262,8 @@ def test_log_probabilities_are_refused(make_run):
     with pytest.raises(RunError) as error:
         write_report(run)
     assert str(error.value) == (
-        f"{run / 'predictions.parquet'}: row 0: p_sell + p_hold + p_buy = -3.507, expected probabilities that "
-        "sum to 1; the file was not written by this version of simengine"
+        f"{run / 'predictions.parquet'}: row 0: p_sell + p_hold + p_buy = -3.507, expected probabilities "
+        "that sum to 1; the file was not written by this version of simengine"
     )
 
 

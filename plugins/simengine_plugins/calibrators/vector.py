@@ -13,16 +13,26 @@ from simengine.evaluate.logproba import log_softmax
 from simengine.types import N_CLASSES, FloatArray, LabelArray
 from simengine_plugins.calibrators.fitting import check_fit_rows
 
+IDENTITY = np.repeat([1.0, 0.0], N_CLASSES)
+"""Scales of 1 and shifts of 0: the scores as they are."""
+
+SMALLEST_SCALE = 0.01
+"""Keeps the order of the rows: a decision rule that matches shares needs scores that differ."""
+
+_LEAST_CURVATURE = 1e-12  # scores that vary by rounding alone have no scale to find
+
 
 class Vector:
     """Scale and shift the log-probability of each class, fitted on validation rows.
 
-    ``log p' = log_softmax(a * log p + b)`` with one ``a_c >= 0`` and one ``b_c`` per class, by maximum
+    ``log p' = log_softmax(a * log p + b)`` with one ``a_c >= 0.01`` and one ``b_c`` per class, by maximum
     likelihood (vector scaling: Guo et al., "On Calibration of Modern Neural Networks", 2017). The
     biases take back what class weights, balanced sampling and focal losses have tilted, so that the
     mean probability of each class agrees with its share; that is why it cures more than `temperature`,
-    which cannot move the argmax. A weak prior, ``a_c ~ N(1, 1 / l2)`` and ``b_c ~ N(0, 1 / l2)``, keeps
-    the fit finite; the log-likelihood of the fitted rows is never below the uncalibrated one.
+    which cannot move the argmax. A weak prior keeps the fit finite: ``a_c`` and the shift of the class's
+    mean score are normal around 1 and 0 with variance ``1 / l2``. The log-likelihood of the fitted rows
+    is never below the uncalibrated one. Scores that speak against their labels are all but
+    ignored (a = 0.01), not turned round.
 
     Parameters
     ----------
@@ -43,7 +53,7 @@ class Vector:
     def __init__(
         self,
         *,
-        l2: Annotated[float, Field(ge=0, description="pull of scales to 1 and biases to 0, in rows")] = 1.0,
+        l2: Annotated[float, Field(ge=0, description="pull of scales to 1 and shifts to 0, in rows")] = 1.0,
     ) -> None:
         self.l2 = l2
 
@@ -55,29 +65,13 @@ class Vector:
         DataError
             If there are under 50 rows, a class does not occur, or the optimiser does not converge.
         """
-        from scipy.optimize import minimize
-
         check_fit_rows("vector", log_proba, labels, rows=50, classes=3)
-        columns = np.ascontiguousarray(log_proba.T, dtype=np.float64)
-        onehot = np.eye(N_CLASSES)[:, labels]
-        found = minimize(
-            _penalised_nll,
-            np.repeat([1.0, 0.0], N_CLASSES),
-            args=(columns, onehot, self.l2),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=[(0.0, None)] * N_CLASSES + [(None, None)] * N_CLASSES,
-            options={"maxiter": 500, "ftol": 1e-13, "gtol": 1e-7},
-        )
-        slope = np.where((found.x[:N_CLASSES] <= 0) & (found.jac[:N_CLASSES] > 0), 0.0, found.jac[:N_CLASSES])
-        steepest = float(np.abs(np.concatenate([slope, found.jac[N_CLASSES:]])).max())
-        if not steepest < 1e-4:
-            raise DataError(
-                f"calibrator vector: did not converge on {len(labels)} validation rows (gradient "
-                f"{steepest:.2g} after {found.nit} steps); raise l2 (now {self.l2}) or use temperature"
-            )
-        self.scale_ = found.x[:N_CLASSES]
-        self.bias_ = found.x[N_CLASSES:] - found.x[N_CLASSES:].mean()
+        scores = np.ascontiguousarray(log_proba.T, dtype=np.float64)  # class by class is faster
+        mean = scores.mean(axis=1)
+        scale, shift = _fit(scores - mean[:, None], mean, np.eye(N_CLASSES)[:, labels], self.l2)
+        bias = shift - (scale - 1.0) * mean
+        self.scale_ = scale
+        self.bias_ = bias - bias.mean()
         return self
 
     def transform(self, log_proba: FloatArray) -> FloatArray:
@@ -87,24 +81,53 @@ class Vector:
         return log_softmax(self.scale_ * log_proba + self.bias_)
 
 
-def _penalised_nll(
-    parameters: FloatArray, columns: FloatArray, onehot: FloatArray, l2: float
-) -> tuple[float, FloatArray]:
-    """Return the mean negative log-posterior of (scales, biases) and its gradient (6,).
+def _fit(
+    centred: FloatArray, mean: FloatArray, onehot: FloatArray, l2: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return the most probable scales (3,) and shifts (3,) of centred scores (3, n)."""
+    from scipy.optimize import minimize
 
-    ``columns`` are the scores and ``onehot`` the labels, both (3, n): class by class is faster.
-    """
-    scale, bias = parameters[:N_CLASSES, None], parameters[N_CLASSES:, None]
-    n = columns.shape[1]
-    scores = scale * columns + bias
+    n = centred.shape[1]
+    # Steps in units of each parameter's own curvature: without them scores that hardly vary take
+    # L-BFGS hundreds of steps. 1/4 bounds the variance of a class indicator.
+    curvature = np.concatenate([centred.var(axis=1), np.ones(N_CLASSES)]) / 4 + l2 / n
+    step = 1.0 / np.sqrt(np.maximum(curvature, _LEAST_CURVATURE))
+
+    def loss(z: FloatArray) -> tuple[float, FloatArray]:
+        value, gradient = _penalised_nll(IDENTITY + step * z, centred, mean, onehot, l2)
+        return value, gradient * step
+
+    lowest = np.full(len(step), -np.inf)
+    lowest[:N_CLASSES] = (SMALLEST_SCALE - 1.0) / step[:N_CLASSES]
+    bounds = [(float(low), None) for low in lowest]
+    options = {"maxiter": 1000, "ftol": 1e-14, "gtol": 1e-7}
+    found = minimize(loss, np.zeros(len(step)), jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+    held = (found.x <= lowest) & (found.jac > 0)
+    steepest = float(np.abs(np.where(held, 0.0, found.jac)).max())
+    if not steepest < 1e-4:
+        raise DataError(
+            f"calibrator vector: did not converge on {n} validation rows (gradient {steepest:.2g} after "
+            f"{found.nit} steps); raise l2 (now {l2}) or use temperature"
+        )
+    best = IDENTITY + step * found.x
+    return np.maximum(best[:N_CLASSES], SMALLEST_SCALE), best[N_CLASSES:]
+
+
+def _penalised_nll(
+    parameters: FloatArray, centred: FloatArray, mean: FloatArray, onehot: FloatArray, l2: float
+) -> tuple[float, FloatArray]:
+    """Return the mean negative log-posterior of (scales, shifts) and its gradient (6,)."""
+    scale, shift = parameters[:N_CLASSES], parameters[N_CLASSES:]
+    n = centred.shape[1]
+    scores = scale[:, None] * centred + (mean + shift)[:, None]
     scores -= scores.max(axis=0)
     residual = np.exp(scores)
     total = residual.sum(axis=0)
-    away = parameters - np.repeat([1.0, 0.0], N_CLASSES)
+    away = parameters - IDENTITY
     value = np.log(total).mean() - (onehot * scores).sum() / n + l2 / (2 * n) * float(away @ away)
     residual /= total
     residual -= onehot
-    gradient = np.concatenate([(residual * columns).mean(axis=1), residual.mean(axis=1)])
+    gradient = np.concatenate([(residual * centred).mean(axis=1), residual.mean(axis=1)])
     return float(value), gradient + l2 / n * away
 
 

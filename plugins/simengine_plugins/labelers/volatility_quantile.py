@@ -10,7 +10,7 @@ from pydantic import Field
 
 from simengine import Component, hookimpl
 from simengine.data.labels import Entry, classify, forward_log_return, known_before
-from simengine.data.volatility import ewm_volatility
+from simengine.data.volatility import MIN_RETURNS, ewm_volatility
 from simengine.errors import DataError, PluginError
 from simengine.types import Bars, FloatArray, LabelArray
 
@@ -57,8 +57,9 @@ class VolatilityQuantile:
             longest = max(len(bars) for bars in bars_by_symbol.values())
             raise DataError(
                 f"volatility_quantile: no bar of train has a label: a symbol needs at least "
-                f"{50 + self.horizon_bars} bars before the end of train (49 for the volatility, 1 to label, "
-                f"{self.horizon_bars} of horizon) and prices that move; the longest has {longest} bars in all"
+                f"{MIN_RETURNS + 1 + self.horizon_bars} bars before the end of train ({MIN_RETURNS + 1} for "
+                f"the volatility + {self.horizon_bars} of horizon) and prices that move; "
+                f"the longest has {longest} in all"
             )
         lower, upper = np.quantile(values, [self.sell, 1 - self.buy])
         self.lower_ = float(lower)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from simengine_plugins.features.returns import Returns
 
 from simengine.types import Bars
+from simengine_plugins.features.returns import Returns
 
 
 def bars(close):

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from simengine_plugins.labelers.adaptive_threshold import AdaptiveThreshold
 
 from simengine.data.volatility import ewm_volatility
 from simengine.types import Bars
+from simengine_plugins.labelers.adaptive_threshold import AdaptiveThreshold
 
 
 def bars(close):
@@ -34,7 +34,9 @@ def test_constant_threshold_by_hand_is_a_log_return():
 
 
 def test_limits_must_be_in_order():
-    with pytest.raises(ValueError, match=r"adaptive_min must not exceed adaptive_max; received 0\.2 and 0\.1"):
+    with pytest.raises(
+        ValueError, match=r"adaptive_min must not exceed adaptive_max; received 0\.2 and 0\.1"
+    ):
         AdaptiveThreshold(adaptive_min=0.2, adaptive_max=0.1)
 
 

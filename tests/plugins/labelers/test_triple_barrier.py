@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from simengine_plugins.labelers.triple_barrier import TripleBarrier
 
 from simengine.data.volatility import ewm_volatility
 from simengine.types import Bars
+from simengine_plugins.labelers.triple_barrier import TripleBarrier
 
 BUY, HOLD, SELL = 2, 1, 0
 QUIET = 100 * np.exp(0.01 * (np.arange(61) % 2))  # returns of +/- 0.01, ends at 100

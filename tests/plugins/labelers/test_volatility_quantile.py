@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from simengine_plugins.labelers.volatility_quantile import VolatilityQuantile
 
 from simengine.data.labels import label_shares
 from simengine.data.volatility import ewm_volatility
 from simengine.errors import DataError, PluginError
 from simengine.types import Bars
+from simengine_plugins.labelers.volatility_quantile import VolatilityQuantile
 
 
 def market(n=3000, seed=0, scale=0.01, symbol="X"):
@@ -45,24 +45,28 @@ def test_bars_without_volatility_have_no_label():
 
 
 def test_shares_must_leave_room_for_hold():
-    with pytest.raises(ValueError, match=r"sell \+ buy must be below 1 to leave room for HOLD; received 0\.6 \+ 0\.4"):
+    with pytest.raises(
+        ValueError, match=r"sell \+ buy must be below 1 to leave room for HOLD; received 0\.6 \+ 0\.4"
+    ):
         VolatilityQuantile(sell=0.6, buy=0.4)
 
 
 def test_too_few_bars_to_fit():
     with pytest.raises(DataError) as caught:
-        VolatilityQuantile().fit({"X": market(61)}, 10**9)
+        VolatilityQuantile().fit({"X": market(60)}, 10**9)
     assert str(caught.value) == (
         "volatility_quantile: no bar of train has a label: a symbol needs at least 61 bars before the end of "
-        "train (48 returns for the volatility, 12 of horizon) and prices that move; the longest has 61 bars in all"
-    ) or "at least" in str(caught.value)
+        "train (49 for the volatility + 12 of horizon) and prices that move; the longest has 60 in all"
+    )
 
 
 def test_as_many_bars_as_the_message_asks_for_are_enough():
-    labeler = VolatilityQuantile().fit({"X": market(62)}, 10**9)
+    labeler = VolatilityQuantile().fit({"X": market(61)}, 10**9)
     assert np.isfinite([labeler.lower_, labeler.upper_]).all()
 
 
 def test_unfitted():
-    with pytest.raises(PluginError, match="volatility_quantile: fit must be called before label and thresholds"):
+    with pytest.raises(
+        PluginError, match="volatility_quantile: fit must be called before label and thresholds"
+    ):
         VolatilityQuantile().label(market())

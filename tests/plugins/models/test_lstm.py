@@ -21,7 +21,7 @@ def test_the_seed_decides_the_weights():
 
 def test_it_learns_and_its_state_restores_it(windows, context):
     train, val, model, restored = windows(900), windows(300, seed=1), Lstm(units=8), Lstm(units=8)
-    history = model.fit(train, val, context(epochs=4, learning_rate=0.05))
+    history = model.fit(train, val, context(epochs=8, batch_size=32, learning_rate=0.05))
     assert history[-1].val_nll < 0.8 * history[0].val_nll
     restored.set_state(model.get_state())
     np.testing.assert_array_equal(restored.predict_logits(val), model.predict_logits(val))

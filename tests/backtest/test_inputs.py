@@ -1,0 +1,272 @@
+"""What the engine says about input that it cannot use: the whole message."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from simengine.backtest import FeeSchedule, SlippageModel, Stops, backtest
+from simengine.errors import ConfigError, DataError
+
+NAN = np.nan
+ROW = (100, 101, 99, 100)
+HOLD = [NAN, NAN, NAN]
+
+
+@pytest.fixture
+def bars(make_bars):
+    return make_bars([ROW] * 3)
+
+
+def message(error, call, *args, **kwargs):
+    with pytest.raises(error) as caught:
+        call(*args, **kwargs)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({}, "a backtest takes either signals or targets, received neither"),
+        (
+            {"targets": HOLD, "signals": [1, 1, 1]},
+            "a backtest takes either signals or targets, received both",
+        ),
+        ({"targets": HOLD, "cash": 0}, "cash must be finite and above 0, received 0"),
+        ({"targets": HOLD, "cash": NAN}, "cash must be finite and above 0, received nan"),
+        (
+            {"targets": HOLD, "fill_convention": "open_frist"},
+            "unknown fill convention 'open_frist' (did you mean 'open_first'?); known: open_first",
+        ),
+        (
+            {"targets": HOLD, "rebalance": "on_chang"},
+            "unknown rebalance 'on_chang' (did you mean 'on_change'?); known: band, every_bar, on_change",
+        ),
+        (
+            {"targets": HOLD, "rebalance": {"width": 1}},
+            "rebalance must be on_change, every_bar or {band: 0.05}, received {'width': 1}",
+        ),
+        (
+            {"targets": HOLD, "rebalance": {"band": 0}},
+            "rebalance band is an exposure above 0 (0.05 = 5 % of equity), received 0",
+        ),
+        (
+            {"targets": HOLD, "rebalance": "band"},
+            "rebalance band needs a width: {band: 0.05}",
+        ),
+        (
+            {"targets": HOLD, "bars_per_year": -1},
+            "bars_per_year must be finite and above 0, received -1",
+        ),
+        (
+            {"signals": [1, 1, 1], "on_hold": "keeep"},
+            "unknown on_hold 'keeep' (did you mean 'keep'?); known: flat, keep",
+        ),
+        (
+            {"targets": HOLD, "on_hold": "flat"},
+            "on_hold applies to signals; with targets say 0 where the position is to be flat",
+        ),
+        (
+            {"targets": HOLD, "fee_bps": 5, "fees": FeeSchedule(((0, 0.1),))},
+            "give either fees or fee_bps, received both (fee_bps=5)",
+        ),
+        (
+            {"targets": HOLD, "slippage_bps": 5, "slippage": SlippageModel(0.1)},
+            "give either slippage or slippage_bps, received both (slippage_bps=5)",
+        ),
+        (
+            {"targets": HOLD, "stop_loss": 0},
+            "stop_loss is a fraction of the entry price above 0 (0.02 = 2 %) or None, received 0",
+        ),
+        (
+            {"targets": HOLD, "fee_bps": -1},
+            "a fee rate is a fraction of notional in [0, 1), received -0.0001",
+        ),
+        (
+            {"targets": HOLD, "slippage_bps": 10_000},
+            "a slippage rate is a fraction of the price in [0, 1), received 1.0",
+        ),
+    ],
+)
+def test_options(bars, options, text):
+    assert message(ConfigError, backtest, bars, **options) == text
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (
+            {"targets": [NAN, np.inf, 0]},
+            "X: target is inf at row 1 (2020-01-01T01:00:00Z); "
+            "targets are exposures in [-1, 1], NaN keeps the last one",
+        ),
+        (
+            {"targets": [NAN, 0, -1.5]},
+            "X: target is -1.5 at row 2 (2020-01-01T02:00:00Z); "
+            "targets are exposures in [-1, 1], NaN keeps the last one",
+        ),
+        ({"targets": [0, 1]}, "X: 2 targets for 3 bars; give one per bar"),
+        ({"targets": [[0], [1], [0]]}, "X: targets must have one dimension, received the shape (3, 1)"),
+        ({"targets": ["a", "b", "c"]}, "X: targets must be numbers in [-1, 1] or NaN"),
+        (
+            {"signals": [0, 3, 1]},
+            "X: signal is 3 at row 1 (2020-01-01T01:00:00Z); "
+            "signals are 0 (SELL), 1 (HOLD), 2 (BUY) or -1 (none)",
+        ),
+        (
+            {"signals": [0.0, 1.0, 2.0]},
+            "X: signals must be integers (0 SELL, 1 HOLD, 2 BUY, -1 none), received float64",
+        ),
+        ({"signals": [0] * 4}, "X: 4 signals for 3 bars; give one per bar"),
+        ({"targets": {"Y": HOLD}}, "targets are missing for X"),
+        (
+            {"targets": {"X": HOLD, "XX": HOLD}},
+            "targets given for an unknown symbol 'XX' (did you mean 'X'?); known: X",
+        ),
+    ],
+)
+def test_signals_and_targets(bars, options, text):
+    assert message(DataError, backtest, bars, **options) == text
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        (
+            (100, 99, 101, 100),
+            "X: high 99.0 is below low 101.0 at row 1 (2020-01-01T01:00:00Z); correct the bar",
+        ),
+        (
+            (100, 101, 99, NAN),
+            "X: close is nan at row 1 (2020-01-01T01:00:00Z); prices must be finite and above 0",
+        ),
+        (
+            (100, 101, 0, 100),
+            "X: low is 0.0 at row 1 (2020-01-01T01:00:00Z); prices must be finite and above 0",
+        ),
+        (
+            (100, np.inf, 99, 100),
+            "X: high is inf at row 1 (2020-01-01T01:00:00Z); prices must be finite and above 0",
+        ),
+        (
+            (102, 101, 99, 100),
+            "X: open 102.0 is outside low 99.0 to high 101.0 at row 1 (2020-01-01T01:00:00Z); "
+            "correct the bar",
+        ),
+    ],
+)
+def test_prices(make_bars, row, text):
+    assert message(DataError, backtest, make_bars([ROW, row, ROW]), targets=HOLD) == text
+
+
+def test_time_must_move_forward(bars):
+    stuck = replace(bars, timestamp=bars.timestamp[[0, 2, 2]])
+    assert message(DataError, backtest, stuck, targets=HOLD) == (
+        "X: the time at row 2 (2020-01-01T02:00:00Z) is not after the one before; "
+        "sort the bars, drop duplicates"
+    )
+
+
+def test_too_few_bars(bars):
+    text = message(DataError, backtest, bars.slice(0, 1), targets=[NAN])
+    assert text == "X: a backtest needs at least 2 bars, received 1"
+
+
+def test_columns_of_different_length(bars):
+    text = message(DataError, backtest, replace(bars, close=bars.close[:2]), targets=HOLD)
+    assert text == (
+        "X: the columns differ in length: "
+        "{'timestamp': 3, 'open': 3, 'high': 3, 'low': 3, 'close': 2, 'volume': 3}"
+    )
+
+
+def test_volume_impact_needs_volume_where_a_fill_can_be(make_bars):
+    bars = make_bars([ROW] * 3)
+    impact = SlippageModel(0, impact=0.1)
+    bars.volume[0] = 0  # no order can fill in the first bar
+    assert backtest(bars, targets=HOLD, slippage=impact).equity[-1] == 100_000
+    bars.volume[2] = 0
+    assert message(DataError, backtest, bars, targets=HOLD, slippage=impact) == (
+        "X: volume is 0.0 at row 2 (2020-01-01T02:00:00Z), where a fill would have no price; "
+        "drop such bars or use a slippage without volume impact"
+    )
+
+
+def test_an_order_that_leaves_no_price_is_an_error(make_bars):
+    bars = make_bars([ROW] * 3, volume=10)
+    text = message(
+        DataError, backtest, bars, targets=[-1, NAN, NAN], cash=1e6, slippage=SlippageModel(0, impact=0.5)
+    )
+    assert text == (
+        "X: an order at row 1 is too large for the volume of its bar (10): "
+        "the volume impact leaves no price; use less cash or impact"
+    )
+
+
+def test_bars_of_another_type():
+    assert message(DataError, backtest, [1, 2], targets=HOLD) == (
+        "bars must be Bars, a mapping of them or a DataFrame, received list"
+    )
+    text = message(DataError, backtest, {}, targets={})
+    assert text == "there are no bars to trade: the mapping of symbols is empty"
+
+
+def test_several_symbols_need_a_mapping(bars):
+    text = message(DataError, backtest, {"A": bars, "B": bars}, targets=HOLD)
+    assert text == "targets must be a mapping of symbol to array for 2 symbols"
+
+
+def test_a_data_frame_is_read(bars):
+    frame = bars.to_frame().reset_index()
+    frame["symbol"] = "X"
+    targets = [1, NAN, NAN]
+    one, other = (backtest(b, targets=targets, fee_bps=3) for b in (bars, frame))
+    assert one.equity.tobytes() == other.equity.tobytes()
+    assert other.symbols == ("X",)
+
+
+@pytest.mark.parametrize("layout", ["strided", "read_only", "float32"])
+def test_any_memory_layout_gives_the_same_result(random_bars, layout):
+    bars = random_bars(1, 50)
+    columns = dict(bars.columns())
+    if layout == "float32":
+        columns = {name: column.astype(np.float32) for name, column in columns.items()}
+        bars = replace(bars, **{name: column.astype(float) for name, column in columns.items()})
+    elif layout == "strided":
+        columns = {name: np.repeat(column, 2)[::2] for name, column in columns.items()}
+    else:
+        for column in columns.values():
+            column.flags.writeable = False
+    targets = np.sign(np.sin(np.arange(50)))
+    same = backtest(replace(bars, **columns), targets=targets).equity
+    assert same.tobytes() == backtest(bars, targets=targets).equity.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("build", "text"),
+    [
+        (lambda: FeeSchedule(()), "fee tiers must start at 0 and increase, received the starts []"),
+        (
+            lambda: FeeSchedule(((0, 0.1), (5, 0.1), (5, 0.0))),
+            "fee tiers must start at 0 and increase, received the starts [0, 5, 5]",
+        ),
+        (
+            lambda: FeeSchedule(((0, 1.0),)),
+            "a fee rate is a fraction of notional in [0, 1), received 1.0",
+        ),
+        (
+            lambda: SlippageModel(0, impact=-1),
+            "a slippage impact is a fraction of the price, 0 or more, received -1",
+        ),
+        (
+            lambda: Stops(take_profit=np.inf),
+            "take_profit is a fraction of the entry price above 0 (0.02 = 2 %) or None, received inf",
+        ),
+    ],
+)
+def test_costs_and_stops(build, text):
+    assert message(ConfigError, build) == text

@@ -1,0 +1,93 @@
+"""What can be done with a finished run, without training it again."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from simengine import api
+from simengine.errors import ConfigError, RunError
+
+
+@pytest.fixture(scope="session")
+def own_bars(small_run, tmp_path_factory):
+    """The bars of the small run, as a file."""
+    path = tmp_path_factory.mktemp("bars") / "own.parquet"
+    api.data_make(path, market="realistic", symbols=2, bars=4000)
+    return path
+
+
+def test_backtest_repeats_the_figures_of_the_run(small_run):
+    again = api.backtest(small_run.run_dir)
+    assert not again.in_sample
+    for name, value in small_run.metrics["backtest"].items():
+        assert again.to_dict()["metrics"]["backtest"][name] == pytest.approx(value, nan_ok=True), name
+
+
+def test_backtest_with_other_costs_changes_net_but_not_gross(small_run):
+    free = api.backtest(small_run.run_dir, overrides=["backtest.fees=null", "backtest.slippage=null"])
+    money = free.metrics["backtest"]
+    assert money["fees"] == money["slippage_cost"] == 0
+    assert money["net_return"] == pytest.approx(money["gross_return"], abs=1e-12)
+    assert money["gross_return"] == pytest.approx(small_run.metrics["backtest"]["gross_return"], abs=1e-12)
+
+
+def test_backtest_refuses_to_change_what_was_trained(small_run):
+    with pytest.raises(ConfigError, match=r"^window: a trained run cannot change it without retraining"):
+        api.backtest(small_run.run_dir, overrides=["window.length=30"])
+
+
+def test_backtest_on_the_bars_it_was_trained_on_is_marked_in_sample(small_run, own_bars, tmp_path, caplog):
+    result = api.backtest(small_run.run_dir, data=own_bars, out=tmp_path / "out")
+    assert result.in_sample
+    assert "overlap the train or validation span" in caplog.text
+    written = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert written["in_sample"] is True
+    assert result.metrics["classification"]["n"] > 6000
+    with pytest.raises(RunError, match="exists already"):
+        api.backtest(small_run.run_dir, out=tmp_path / "out")
+
+
+def test_signals_on_a_file_of_the_same_bars_are_those_of_the_run(small_run, own_bars, tmp_path):
+    bars = pd.read_parquet(own_bars)
+    later = bars.rename(columns=str.upper).rename(columns={"TIMESTAMP": "Timestamp"})
+    path = tmp_path / "same.csv"
+    later.to_csv(path, index=False, float_format="%.17g")
+    table = pd.read_parquet(small_run.run_dir / "predictions.parquet")
+    test = table[table["segment"] == "test"]
+    again = api.backtest(small_run.run_dir, data=path)
+    positions = again.trading.targets
+    held = test[test["symbol"] == "ORACLE1"]["signal"].to_numpy()
+    expected = np.where(held == 1, np.nan, held - 1.0)
+    np.testing.assert_array_equal(positions["ORACLE1"][-len(held) :], expected)
+
+
+def test_compare_strategies_of_one_run(small_run):
+    table = api.compare(small_run.run_dir, strategies=["follow_signal", "buy_and_hold"]).to_dict()
+    rows = {row["label"]: row for row in table["rows"]}
+    assert rows["follow_signal"]["classification"]["nll"] == rows["buy_and_hold"]["classification"]["nll"]
+    money = {label: row["backtest"]["net_return"] for label, row in rows.items()}
+    assert money["follow_signal"] == pytest.approx(small_run.metrics["backtest"]["net_return"])
+    assert money["buy_and_hold"] == pytest.approx(
+        small_run.metrics["backtest"]["buy_and_hold_return"]
+    )
+
+
+def test_compare_needs_two_runs(small_run):
+    with pytest.raises(RunError, match="compare needs two runs or more, or one run and --strategy"):
+        api.compare([small_run.run_dir])
+
+
+def test_explain_adds_up_and_names_features(small_run):
+    explanation = api.explain(small_run.run_dir, samples=2, background=2)
+    assert explanation.completeness_error < 1e-5
+    assert explanation.feature_values.shape == (2, 25, 3)
+    assert explanation.time_values.shape == (2, 60, 3)
+    assert (small_run.run_dir / "explain.json").is_file()
+
+
+def test_report_can_be_written_again(small_run):
+    (small_run.run_dir / "report.html").unlink()
+    assert api.report(small_run.run_dir) == small_run.run_dir / "report.html"
+    assert "<html" in (small_run.run_dir / "report.html").read_text(encoding="utf-8")
