@@ -32,8 +32,12 @@ class JsonLinesHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record and flush, so that a killed run leaves a readable log."""
         fields = getattr(record, FIELDS, {})
-        row = {"time": record.created, "level": record.levelname.lower(), "message": record.getMessage()}
-        self._stream.write(json.dumps({**row, **fields}, default=str) + "\n")
+        level = record.levelname.lower()
+        self.write({"time": record.created, "level": level, "message": record.getMessage(), **fields})
+
+    def write(self, row: dict[str, object]) -> None:
+        """Append one object that is for the file alone."""
+        self._stream.write(json.dumps(row, default=str) + "\n")
         self._stream.flush()
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,7 +78,7 @@ def run(
             write_text_atomic(run_dir / CONFIG, dump_yaml(config))
         registry.hook.simengine_run_start(config=config, run_dir=run_dir.path)
 
-        with session.stage("prepare"):
+        with session.stage("prepare"), nullcontext() if resume else run_dir.discarded_on_error():
             prepared = prepare.prepare(config, parts)
             prepare.keep(prepared, parts, run_dir)
         with session.stage("train"):

@@ -8,13 +8,15 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simengine.errors import RunError
+from simengine.errors import RunError, SimengineError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -145,6 +147,15 @@ class RunDir:
         if not self.has(name):
             raise RunError(f"{self.path}: {name} is missing")
         return json.loads((self.path / name).read_text(encoding="utf-8"))
+
+    @contextmanager
+    def discarded_on_error(self) -> Iterator[None]:
+        """Remove the directory when the block fails on bad input: there is nothing in it to resume."""
+        try:
+            yield
+        except SimengineError:
+            shutil.rmtree(self.path)
+            raise
 
     def finish(self) -> None:
         """Write the marker of a finished run."""

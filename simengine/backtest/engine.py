@@ -144,6 +144,7 @@ def _targets(
 def _sleeve(bars: Bars, targets: FloatArray, state: FloatArray, rules: Rules) -> BacktestResult:
     """Simulate one symbol with its own account."""
     from simengine.backtest import kernel
+    from simengine.backtest.scan import stamp
 
     market = inputs.as_market(bars, needs_volume=rules.impact > 0)
     cash = float(state[kernel.CASH])
@@ -154,8 +155,7 @@ def _sleeve(bars: Bars, targets: FloatArray, state: FloatArray, rules: Rules) ->
     if len(open_trades):
         kernel.mark_open(len(bars) - 1, market.close[-1], state, open_trades)
     for table in (trades, open_trades):
-        table["entry_time"] = market.timestamp[table["entry_bar"]]
-        table["exit_time"] = market.timestamp[table["exit_bar"]]
+        stamp(table, market.timestamp)
     value = units * market.close
     return BacktestResult(
         timestamp=market.timestamp,
@@ -187,13 +187,10 @@ def _simulate(
 ) -> NDArray[np.void]:
     """Run the kernel to the last bar and return the closed trades."""
     from simengine.backtest import kernel
-    from simengine.backtest.scan import count_changes
 
     n = len(targets)
-    # A bar opens at most one trade, and under on_change only a changed target does. Rows that are
-    # never written are never touched, so they take no memory.
-    openings = count_changes(targets) if math.isnan(rules.band) else n
-    trades = np.empty(openings + kernel.CLOSES_PER_BAR, kernel.TRADE_DTYPE)
+    # A bar opens at most one trade. Rows that are never written take no memory.
+    trades = np.empty(n + kernel.CLOSES_PER_BAR, kernel.TRADE_DTYPE)
     i = kernel.run(1, targets, market, rules, state, trades, *curves)
     if i < n:
         raise DataError(

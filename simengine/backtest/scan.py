@@ -68,18 +68,6 @@ def first_bad_target(targets: NDArray[np.float64]) -> int:
 
 
 @compiled
-def count_changes(targets: NDArray[np.float64]) -> int:
-    """Return how many targets differ from the last stated one, which is 0 at first."""
-    changes = 0
-    last = 0.0
-    for i in range(len(targets)):
-        if targets[i] == targets[i] and targets[i] != last:
-            last = targets[i]
-            changes += 1
-    return changes
-
-
-@compiled
 def first_bad_signal(signals: NDArray[np.int64]) -> int:
     """Return the first row that is none of -1, 0, 1, 2, or -1."""
     for i in range(len(signals)):
@@ -135,3 +123,54 @@ def moments(equity: NDArray[np.float64]) -> Moments:
         m4 += square * square
     k = n - 1
     return Moments(mean, m2 / k, m3 / k, m4 / k, downside / k, drawdown, drawdown_bars)
+
+
+class TradeSums(NamedTuple):
+    """Sums and extremes over closed trades; the fields are those of `TRADE_DTYPE`."""
+
+    wins: int
+    longs: int
+    bars_held: int
+    gains: float
+    losses: float
+    returns: float
+    best: float
+    worst: float
+    mae: float
+    mfe: float
+
+
+@compiled
+def sum_trades(trades: NDArray[np.void]) -> TradeSums:
+    """Return the sums over at least one trade, in one pass."""
+    wins = longs = bars_held = 0
+    gains = losses = returns = mae = mfe = 0.0
+    best = -np.inf
+    worst = np.inf
+    for k in range(len(trades)):
+        trade = trades[k]
+        pnl = trade["pnl"]
+        if pnl > 0.0:
+            wins += 1
+            gains += pnl
+        else:
+            losses -= pnl
+        if trade["side"] > 0:
+            longs += 1
+        bars_held += trade["bars_held"]
+        r = trade["return"]
+        returns += r
+        best = max(best, r)
+        worst = min(worst, r)
+        mae += trade["mae"]
+        mfe += trade["mfe"]
+    return TradeSums(wins, longs, bars_held, gains, losses, returns, best, worst, mae, mfe)
+
+
+@compiled
+def stamp(trades: NDArray[np.void], timestamp: NDArray[np.int64]) -> None:
+    """Write the entry and exit times of trades that know their bars."""
+    for k in range(len(trades)):
+        trade = trades[k]
+        trade["entry_time"] = timestamp[trade["entry_bar"]]
+        trade["exit_time"] = timestamp[trade["exit_bar"]]

@@ -126,27 +126,25 @@ def trade_statistics(trades: NDArray[np.void]) -> dict[str, float]:
         ``average_bars_held``; ``long_share`` and ``short_share`` (of the trades);
         ``average_mae, average_mfe``.
     """
-    pnl = trades["pnl"]
+    from simengine.backtest.scan import sum_trades
+
     n = len(trades)
     if n == 0:
         return {"trades": 0.0, **dict.fromkeys(_TRADE_NAMES, math.nan)}
-    gains = float(pnl[pnl > 0].sum())
-    losses = -float(pnl[pnl < 0].sum())
-    returns = trades["return"]
-    long_share = float((trades["side"] > 0).mean())
+    total = sum_trades(trades)
     return {
         "trades": float(n),
-        "win_rate": float((pnl > 0).mean()),
-        "profit_factor": _ratio(gains, losses),
-        "expectancy": float(pnl.mean()),
-        "average_trade_return": float(returns.mean()),
-        "best_trade": float(returns.max()),
-        "worst_trade": float(returns.min()),
-        "average_bars_held": float(trades["bars_held"].mean()),
-        "long_share": long_share,
-        "short_share": 1 - long_share,
-        "average_mae": float(trades["mae"].mean()),
-        "average_mfe": float(trades["mfe"].mean()),
+        "win_rate": total.wins / n,
+        "profit_factor": _ratio(total.gains, total.losses),
+        "expectancy": (total.gains - total.losses) / n,
+        "average_trade_return": total.returns / n,
+        "best_trade": total.best,
+        "worst_trade": total.worst,
+        "average_bars_held": total.bars_held / n,
+        "long_share": total.longs / n,
+        "short_share": 1 - total.longs / n,
+        "average_mae": total.mae / n,
+        "average_mfe": total.mfe / n,
     }
 
 

@@ -62,7 +62,8 @@ def execute(arguments: Sequence[str]) -> int:
     try:
         code = command.main(list(arguments), prog_name="simengine", standalone_mode=False)
     except typer.Exit as stop:
-        return stop.exit_code
+        # typer turns an interrupt into this exit code without a word.
+        return _fail("interrupted", stop.exit_code) if stop.exit_code == EXIT_INTERRUPTED else stop.exit_code
     except _CLICK_EXCEPTION as error:
         return _fail(_usage_line(error), EXIT_USAGE)
     except (typer.Abort, KeyboardInterrupt):

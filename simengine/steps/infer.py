@@ -76,7 +76,8 @@ def infer(parts: Parts, prepared: Prepared, run_dir: RunDir) -> tuple[Scored, Sc
     val = score_windows(parts, prepared.dataset, prepared.val, prepared.forward_return)
     test = score_windows(parts, prepared.dataset, prepared.test, prepared.forward_return)
     context = DecisionContext(prepared.train_share, prepared.horizon_bars)
-    fit_inference(val.log_proba, val.labels, parts.calibrator, parts.decision, context)
+    calibrator, decision = fit_inference(val.log_proba, val.labels, parts.calibrator, parts.decision, context)
+    parts = replace(parts, calibrator=calibrator, decision=decision)
     if parts.calibrator is not None:
         write_state(run_dir / CALIBRATION, get_state(parts.calibrator))
     write_state(run_dir / DECISION, get_state(parts.decision))

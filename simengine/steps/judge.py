@@ -32,7 +32,10 @@ def judge_model(parts: Parts, prepared: Prepared, val: Scored, test: Scored) -> 
 
 
 def judge_classification(prepared: Prepared, val: Scored, test: Scored) -> dict[str, Any]:
-    """Return ``classification`` of val (in-sample for calibrator and decision) and test, and ``class_prior``."""
+    """Return ``classification`` of val and test, and ``class_prior`` on test.
+
+    Val is in-sample for calibrator and decision.
+    """
     rows = {"val": _labelled(val), "test": _labelled(test)}
     common: dict[str, Any] = {"train_share": prepared.train_share, "horizon_bars": prepared.horizon_bars}
     classification = {
@@ -86,7 +89,8 @@ def judge_trading(trading: Trading, horizon_bars: int, seed: int) -> dict[str, A
     """Return the ``backtest`` and ``baselines`` sections of ``metrics.json``."""
 
     def net_return(targets: Mapping[str, FloatArray]) -> float:
-        return trading.account.simulate(trading.bars, targets, trading.strategy).stats["net_return"]
+        equity = trading.account.simulate(trading.bars, targets, trading.strategy).equity
+        return float(equity[-1] / equity[0] - 1.0)
 
     shifts = random_shift_percentile(net_return, trading.targets, RANDOM_SHIFTS, seed)
     metrics = backtest_metrics(

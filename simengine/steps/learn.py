@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,8 @@ def learn(config: Config, parts: Parts, prepared: Prepared, session: Session, pr
     history = parts.model.fit(prepared.train, prepared.val, context)
     write_json(run_dir / HISTORY, [asdict(record) for record in history])
     write_state(run_dir / MODEL, parts.model.get_state())
+    if (run_dir / CHECKPOINT).is_dir():
+        shutil.rmtree(run_dir / CHECKPOINT)  # as large as several models, and of no use any more
 
 
 def restore_model(model: Model, run_dir: RunDir) -> None:

@@ -14,7 +14,6 @@ from simengine.config.load import config_hash
 from simengine.plugin.check import refs_at
 from simengine.plugin.kinds import KINDS
 from simengine.rundir import DONE, sha256_file, write_json
-from simengine.steps.learn import CHECKPOINT
 from simengine.steps.prepare import DATA
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ def write_manifest(
     artefacts = {
         str(path.relative_to(run_dir.path)): sha256_file(path)
         for path in sorted(run_dir.path.rglob("*"))
-        if path.is_file() and path.name not in _NOT_HASHED and CHECKPOINT not in path.parts
+        if path.is_file() and path.name not in _NOT_HASHED
     }
     write_json(run_dir / MANIFEST, {**content, "artefacts": artefacts})
 

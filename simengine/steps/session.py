@@ -49,7 +49,8 @@ class Session:
         try:
             yield
         except BaseException as error:
-            event(logger, "error", f"{type(error).__name__}: {error}")
+            # For the file alone: whoever catches the error shows it to the user.
+            handler.write({"time": time.time(), "level": "error", "event": "error", "message": repr(error)})
             self.registry.hook.simengine_run_error(error=error, run_dir=self.run_dir.path)
             raise
         finally:

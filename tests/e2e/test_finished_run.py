@@ -69,9 +69,7 @@ def test_compare_strategies_of_one_run(small_run):
     assert rows["follow_signal"]["classification"]["nll"] == rows["buy_and_hold"]["classification"]["nll"]
     money = {label: row["backtest"]["net_return"] for label, row in rows.items()}
     assert money["follow_signal"] == pytest.approx(small_run.metrics["backtest"]["net_return"])
-    assert money["buy_and_hold"] == pytest.approx(
-        small_run.metrics["backtest"]["buy_and_hold_return"]
-    )
+    assert money["buy_and_hold"] == pytest.approx(small_run.metrics["backtest"]["buy_and_hold_return"])
 
 
 def test_compare_needs_two_runs(small_run):

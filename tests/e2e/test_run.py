@@ -25,12 +25,36 @@ FILES = (
     "thresholds.json",
     "trades.csv",
 )
-CLASSIFICATION = set(
-    ["n", "label_share", "raw_argmax_share", "raw_nll", "raw_ece", "argmax_share", "nll", "ece", "ace", "brier", "skill", "decided_share", "macro_f1", "balanced_accuracy", "per_class", "argmax_macro_f1", "sign_auc", "hold_auc"]
-)
-BACKTEST = set(
-    ["net_return", "gross_return", "cagr", "sharpe", "probabilistic_sharpe", "sortino", "calmar", "max_drawdown", "volatility", "trades", "win_rate", "profit_factor", "expectancy", "exposure", "turnover", "fees", "slippage_cost", "funding", "gross_t", "buy_and_hold_return", "random_percentile", "fill_convention"]
-)
+CLASSIFICATION = {
+    *(
+        "n",
+        "label_share",
+        "raw_argmax_share",
+        "raw_nll",
+        "raw_ece",
+        "argmax_share",
+        "nll",
+        "ece",
+        "ace",
+        "brier",
+    ),
+    *("skill", "decided_share", "macro_f1", "balanced_accuracy", "per_class", "argmax_macro_f1", "sign_auc"),
+    "hold_auc",
+}
+BACKTEST = {
+    *(
+        "net_return",
+        "gross_return",
+        "cagr",
+        "sharpe",
+        "probabilistic_sharpe",
+        "sortino",
+        "calmar",
+        "volatility",
+    ),
+    *("max_drawdown", "trades", "win_rate", "profit_factor", "expectancy", "exposure", "turnover", "fees"),
+    *("slippage_cost", "funding", "gross_t", "buy_and_hold_return", "random_percentile", "fill_convention"),
+}
 
 
 @pytest.mark.parametrize("name", FILES)

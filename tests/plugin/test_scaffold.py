@@ -22,7 +22,7 @@ def test_a_new_plugin_works_and_keeps_its_contract(kind, tmp_path):
 
 
 def test_its_test_passes(tmp_path):
-    _, test = new_plugin("calibrator", "signal", tmp_path / "x")
+    _, test = new_plugin("calibrator", "component", tmp_path / "x")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(test)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stdout

@@ -39,8 +39,8 @@
     plots.forEach(([plot]) => plot.destroy());
     plots = [
       ["plot-equity", options("Equity", 300, LINES, (v) => compact.format(v), money, true), [data.time, ...data.equity]],
-      ["plot-drawdown", options("Drawdown", 170, LINES, whole, percent, false), [data.time, ...data.drawdown]],
-      ["plot-exposure", options("Exposure, mean (share of equity, short is negative)", 140, [["Exposure", "--accent", 1]], whole, percent, false), [data.exposure_time, data.exposure]],
+      ["plot-drawdown", options("Drawdown", 190, LINES, whole, percent, false), [data.time, ...data.drawdown]],
+      ["plot-exposure", options("Exposure, mean (share of equity, short is negative)", 180, [["Exposure", "--accent", 1]], whole, percent, false), [data.exposure_time, data.exposure]],
     ].map(([id, opts, columns]) => {
       const place = document.getElementById(id);
       const width = place.clientWidth;

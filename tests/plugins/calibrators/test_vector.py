@@ -103,3 +103,13 @@ def test_a_missing_class_and_few_rows_are_refused():
 def test_transform_before_fit_is_refused():
     with pytest.raises(DataError, match=r"^calibrator vector: transform was called before fit$"):
         Vector().transform(np.zeros((1, 3)))
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-9, 1e-3, 0.1, 30.0])
+@pytest.mark.parametrize("l2", [0.0, 1.0])
+def test_converges_however_much_or_little_the_scores_vary(spread, l2):
+    rng = np.random.default_rng(8)
+    scores = log_softmax(spread * rng.normal(size=(1500, 3)) + [3.0, 0.0, -10.0])
+    labels = rng.choice(3, size=1500, p=[0.2, 0.5, 0.3]).astype(np.int8)
+    calibrated = Vector(l2=l2).fit(scores, labels).transform(scores)
+    np.testing.assert_allclose(np.exp(calibrated).mean(axis=0), np.bincount(labels) / 1500, atol=0.02)

@@ -1,0 +1,91 @@
+"""`simengine data`: files of bars, made and checked."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from simengine.cli.app import execute
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The same bars as csv and as parquet."""
+    folder = tmp_path_factory.mktemp("data")
+    paths = {suffix: folder / f"bars.{suffix}" for suffix in ("csv", "parquet")}
+    for path in paths.values():
+        assert execute(["data", "make", str(path), "--symbols", "1", "--bars", "400"]) == 0
+    return paths
+
+
+def _broken(made, tmp_path, change):
+    table = pd.read_csv(made["csv"])
+    table = change(table)
+    path = tmp_path / "broken.csv"
+    table.to_csv(path, index=False)
+    return path
+
+
+def test_csv_and_parquet_hold_the_same_bars(simengine, made):
+    reports = [json.loads(simengine("data", "check", path, "--json")[1]) for path in made.values()]
+    assert reports[0]["symbols"] == reports[1]["symbols"]
+    assert reports[0]["symbols"][0]["bars"] == 400
+    assert reports[0]["symbols"][0]["spacing_seconds"] == 300
+
+
+def test_make_never_overwrites(simengine, made):
+    code, _, err = simengine("data", "make", made["csv"])
+    assert code == 2
+    assert "exists already" in err
+
+
+def test_make_wants_a_known_ending(simengine, tmp_path):
+    code, _, err = simengine("data", "make", tmp_path / "bars.xlsx")
+    assert code == 2
+    assert err.endswith("expected a name that ends in .csv or .parquet\n")
+
+
+def _set(column, value):
+    def change(table):
+        table.loc[10, column] = value
+        return table
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (lambda table: table.drop(columns="close"), "close"),
+        (_set("open", np.nan), "line 12"),
+        (_set("high", 0.5), "high"),
+        (_set("volume", -1.0), "volume"),
+        (
+            lambda table: pd.concat([table, table.iloc[[5]].assign(close=table.close[5] * 1.0000001)]),
+            "for the same time 2020-01-01T00:25:00Z",
+        ),
+    ],
+)
+def test_bad_bars_are_one_line_that_names_the_place(simengine, made, tmp_path, change, part):
+    code, out, err = simengine("data", "check", _broken(made, tmp_path, change))
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert part in err
+
+
+def test_repairs_are_counted(simengine, made, tmp_path):
+    def shuffle(table):
+        return pd.concat([table.iloc[::-1], table.iloc[[3, 4]]])
+
+    code, out, _ = simengine("data", "check", _broken(made, tmp_path, shuffle), "--json")
+    assert code == 0
+    repairs = json.loads(out)["symbols"][0]["repairs"]
+    assert repairs["duplicate_rows"] == 2
+    assert repairs["sorted"] > 0
+
+
+def test_a_missing_file(simengine, made):
+    code, _, err = simengine("data", "check", made["csv"].with_name("bar.csv"))
+    assert code == 2
+    assert "no such file (did you mean 'bars.csv'?)" in err
