@@ -62,11 +62,10 @@ def execute(arguments: Sequence[str]) -> int:
     try:
         code = command.main(list(arguments), prog_name="simengine", standalone_mode=False)
     except typer.Exit as stop:
-        # typer turns an interrupt into this exit code without a word.
-        return _fail("interrupted", stop.exit_code) if stop.exit_code == EXIT_INTERRUPTED else stop.exit_code
+        return stop.exit_code
     except _CLICK_EXCEPTION as error:
         return _fail(_usage_line(error), EXIT_USAGE)
-    except (typer.Abort, KeyboardInterrupt):
+    except typer.Abort:
         return _fail("interrupted", EXIT_INTERRUPTED)
     except SimengineError as error:
         return _fail(str(error), error.exit_code)
@@ -79,6 +78,8 @@ def execute(arguments: Sequence[str]) -> int:
         return _fail(
             "internal error; the traceback above is a bug in simengine or in a plugin", EXIT_INTERNAL
         )
+    if code == EXIT_INTERRUPTED:  # typer answers an interrupt with this code and no word
+        return _fail("interrupted", EXIT_INTERRUPTED)
     return code if isinstance(code, int) else 0
 
 

@@ -13,11 +13,13 @@ from typing import Any
 
 import yaml
 
+from simengine.config.messages import shown
 from simengine.errors import ConfigError
 
 MAX_BYTES = 262_144
 MAX_DEPTH = 40
 MAX_NODES = 20_000
+MAX_DIGITS = 400
 
 _TAG = "tag:yaml.org,2002:"
 _RESOLVERS: tuple[tuple[str, re.Pattern[str], str], ...] = (
@@ -95,7 +97,7 @@ def parse(text: str, origin: str) -> Document:
     ConfigError
         One line ``origin:line: reason``.
     """
-    if len(text.encode()) > MAX_BYTES:
+    if len(text.encode(errors="surrogatepass")) > MAX_BYTES:
         raise ConfigError(f"{origin}: larger than {MAX_BYTES} bytes, which no config needs")
     try:
         _check_events(text, origin)
@@ -207,8 +209,8 @@ class _Builder:
         text: str = node.value
         for name, pattern, _ in _RESOLVERS:
             if node.tag == _TAG + name:
-                if not pattern.match(text):
-                    raise self.fail(node, place, f"{text!r} is no {name}")
+                if not pattern.match(text) or len(text) > MAX_DIGITS:
+                    raise self.fail(node, place, f"{shown(text)} is no {name}")
                 return _number(name, text)
         if node.tag != _TAG + "str":
             raise self.fail(node, place, f"tag {_short(node.tag)} is not supported")

@@ -92,6 +92,8 @@ def test_anchors_are_fine():
         ("a: !thing {}", "c.yaml:1: a: tag !thing is not supported"),
         ("a: !!set {}", "c.yaml:1: a: tag !!set is not supported"),
         ("a: !!int x", "c.yaml:1: a: 'x' is no int"),
+        ("a: " + "9" * 5000, f"c.yaml:1: a: '{'9' * 56}... is no int"),
+        ("a: \ud800", "c.yaml:1: control character 0xd800 is not allowed"),
         ("--- 1\n--- 2\n", "c.yaml:2: a second document begins here; a config is one document"),
         ("a: [", "c.yaml:1: invalid YAML: expected the node content, but found '<stream end>'"),
         ("a: b: c", "c.yaml:1: invalid YAML: mapping values are not allowed here"),
