@@ -149,7 +149,7 @@ def _without_owner(typing_context: Any, array: Any) -> tuple[Any, Any]:  # noqa:
     return array(array), codegen
 
 
-borrowed: Callable[[NDArray[Any]], NDArray[Any]] = intrinsic(_without_owner)
+borrowed = cast(Callable[[NDArray[Any]], NDArray[Any]], intrinsic(_without_owner))
 """View of an array that does not count references; the array itself has to outlive it.
 
 Inner functions would otherwise count state and trades up and down on every bar, with atomic operations

@@ -9,6 +9,7 @@ from typing import Any
 from simengine.cli.output import emit, number, percent, rows, shares, signed_percent, table
 
 Metrics = Mapping[str, Any]
+_BASELINE = {"buy_and_hold": "buy & hold", "reversal": "4-bar reversal"}
 
 
 def print_run(metrics: Metrics, run_dir: Path) -> None:
@@ -70,9 +71,8 @@ def print_backtest(backtest: Metrics, baselines: Mapping[str, Metrics]) -> None:
             ("max drawdown", percent(backtest["max_drawdown"])),
             ("trades, win rate", f"{backtest['trades']:.0f}, {percent(backtest['win_rate'])}"),
             ("fees + slippage", f"{backtest['fees'] + backtest['slippage_cost']:,.2f}"),
-            ("buy & hold", signed_percent(backtest["buy_and_hold_return"])),
             ("random shifts", f"better than {percent(backtest['random_percentile'], 0)} of 200"),
-            *[(f"baseline {name}", signed_percent(row["net_return"])) for name, row in baselines.items()],
+            *[(_BASELINE[name], signed_percent(row["net_return"])) for name, row in baselines.items()],
         ]
     )
 

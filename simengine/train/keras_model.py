@@ -27,8 +27,8 @@ class KerasSignalModel(ABC):
     """
 
     uses: frozenset[str] = frozenset({"balancer", "reweighter", "loss"})
-    jit_steps: ClassVar[int | None] = 250
-    """Training steps from which compiling with XLA pays for itself; None never compiles."""
+    jit_steps: ClassVar[int | None] = None
+    """Training steps from which compiling the step with XLA pays for itself; None never compiles."""
 
     _network: keras.Model | None = None
     _input: tuple[int, int] = (0, 0)

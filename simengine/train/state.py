@@ -68,10 +68,21 @@ def fingerprint(train: WindowSet, val: WindowSet, context: TrainContext) -> str:
     )
     digest.update(json.dumps(numbers).encode())
     for part in (context.balancer, context.reweighter, context.loss):
-        digest.update(type(part).__qualname__.encode())
+        digest.update(f"{type(part).__qualname__} {_options(part)}".encode())
     for array in (train.matrix, train.ends, train.labels, val.ends, val.labels):
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
+
+
+def _options(component: object) -> list[tuple[str, Any]]:
+    """Return the plain public attributes of a component that are not fitted state, by name."""
+    return sorted(
+        (name, value)
+        for name, value in getattr(component, "__dict__", {}).items()
+        if not name.startswith("_")
+        and not name.endswith("_")
+        and isinstance(value, str | int | float | tuple)
+    )
 
 
 def save(folder: Path, state: TrainState, identity: str) -> None:

@@ -52,7 +52,7 @@ def fit_classifier(
         Components and numbers of the training.
     jit_steps : int or None
         Compile the training step with XLA when the training has at least this many steps; None never.
-        Compiled steps take about half the time, compiling takes 6 to 12 s.
+        Compiling takes about as long as some hundred steps of a small network.
 
     Returns
     -------

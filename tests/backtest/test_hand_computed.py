@@ -220,3 +220,11 @@ def test_the_last_decision_has_no_bar_to_fill_in(make_bars):
     result = backtest(make_bars([FLAT_100] * 3), targets=[NAN, NAN, 1], cash=1_000)
     assert result.costs["traded"] == 0
     assert len(result.open_trades) == 0
+
+
+def test_a_fee_tier_begins_at_its_notional(make_bars):
+    bars = make_bars([FLAT_100] * 3)
+    tiers = FeeSchedule(((0, 0.0), (1_000, 0.01)))
+    result = backtest(bars, targets=[1, 0, NAN], cash=1_000, fees=tiers)
+    # 1000 bought free of charge, then exactly 1000 are traded: the sale pays 1 %.
+    assert result.trades["fees"].tolist() == [10]

@@ -70,6 +70,15 @@ def test_a_checkpoint_of_other_settings_or_data_is_refused(tiny_model, windows, 
         )
 
 
+def test_a_checkpoint_of_other_options_is_refused(tiny_model, windows, context, tmp_path):
+    train, val = windows(150), windows(60, seed=1)
+    first, other = Following(), Following()
+    first.pace, other.pace = 0.5, 0.6
+    tiny_model().fit(train, val, context(checkpoint=tmp_path, epochs=1, reweighter=first))
+    with pytest.raises(RunError, match="belongs to a training on other data or settings"):
+        tiny_model().fit(train, val, context(checkpoint=tmp_path, epochs=1, reweighter=other))
+
+
 def test_a_damaged_checkpoint_is_refused(tiny_model, windows, context, tmp_path):
     (tmp_path / "training.npz").write_bytes(b"PK\x03\x04 cut short")
     with pytest.raises(RunError, match=r"training\.npz: the checkpoint cannot be read \(.*\); delete it"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,9 @@ class Xlstm(KerasSignalModel):
     Beck et al., "xLSTM: Extended Long Short-Term Memory", NeurIPS 2024. Features -> linear embedding ->
     residual blocks -> layer norm -> last step -> dropout -> linear layer to three logits.
     """
+
+    # Compiling takes about as long as 400 plain steps lose to compiled ones.
+    jit_steps: ClassVar[int | None] = 400
 
     def __init__(
         self,
