@@ -20,8 +20,8 @@ class Xlstm(KerasSignalModel):
     residual blocks -> layer norm -> last step -> dropout -> linear layer to three logits.
     """
 
-    # Compiling takes about as long as 400 plain steps lose to compiled ones.
-    jit_steps: ClassVar[int | None] = 400
+    # Compiling costs about 10 s and saves 30 to 80 ms a step (batch 128, 60 bars, two cores).
+    jit_steps: ClassVar[int | None] = 300
 
     def __init__(
         self,
