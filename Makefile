@@ -19,6 +19,10 @@ types: .venv/.installed
 layers: .venv/.installed
 	$(BIN)/lint-imports
 
+# Two workers on two cores: more threads in each would only wait for one another.
+pytest: export OMP_NUM_THREADS = 1
+pytest: export TF_NUM_INTRAOP_THREADS = 1
+pytest: export TF_NUM_INTEROP_THREADS = 1
 pytest: .venv/.installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
