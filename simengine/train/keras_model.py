@@ -67,9 +67,10 @@ class KerasSignalModel(ABC):
     def fit(self, train: WindowSet, val: WindowSet, context: TrainContext) -> list[EpochRecord]:
         """Train a new network by `simengine.train.supervised.fit_classifier`."""
         from simengine.train.determinism import make_deterministic, seed_libraries
-        from simengine.train.supervised import fit_classifier
 
         make_deterministic()
+        from simengine.train.supervised import fit_classifier
+
         seed = integer(context.seed, "model")
         seed_libraries(seed)
         self._adopt(self.build(train.n_features, train.length, seed), train.n_features, train.length)
@@ -113,6 +114,9 @@ class KerasSignalModel(ABC):
         RunError
             When the state was made with other options.
         """
+        from simengine.train.determinism import make_deterministic
+
+        make_deterministic()
         from simengine.model.weights import load_named_weights
 
         stored = dict(state["architecture"])

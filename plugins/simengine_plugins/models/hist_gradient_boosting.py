@@ -115,9 +115,9 @@ class HistGradientBoosting:
             tol=0.0,
             random_state=seed,
         )
-        booster.fit(
-            rows, train.labels, row_weights, X_val=self._flat(val, slice(None), None), y_val=val.labels
-        )
+        # Equal weights are no weights, and with weights scikit-learn bins the features some 20 times slower.
+        weights = None if np.all(row_weights == 1.0) else row_weights
+        booster.fit(rows, train.labels, weights, X_val=self._flat(val, slice(None), None), y_val=val.labels)
         # Entry 0 is the score before the first tree.
         kept = int(np.argmax(booster.validation_score_))
         self._keep(booster, kept)
