@@ -1,4 +1,7 @@
-"""The Python API: one function per verb of the command line, with the same names and parameters.
+"""The Python API: every verb of the command line has its function here, with the same parameters.
+
+A verb of one word has a function of its name. `data_check`, `data_make`, `plugins` (the list), `plugin`
+(one component) and `new_plugin` are what the verbs below ``data`` and ``plugins`` call.
 
 >>> from simengine import api
 >>> result = api.run("config.yaml", overrides=["training.epochs=5"])  # doctest: +SKIP
@@ -66,6 +69,7 @@ def run(
         One line on what is wrong, where and how to mend it.
     """
     from simengine import pipeline
+    from simengine.steps.origin import changed_plugins, read_origin
 
     if resume is not None:
         if config is not None or overrides:
@@ -76,7 +80,13 @@ def run(
                 f"{resume}: this run is finished; start a new one, or trade it again with: backtest"
             )
         loaded, registry = _trained(run_dir, plugins)
-        return pipeline.run(loaded, registry, resume=run_dir, progress=progress)
+        changed = changed_plugins(run_dir, loaded)
+        if changed:
+            raise RunError(
+                f"{resume}: {', '.join(changed)} changed since this run was started; start a new run"
+            )
+        backtest = bool(read_origin(run_dir)["backtest"])
+        return pipeline.run(loaded, registry, resume=run_dir, progress=progress, backtest=backtest)
     loaded, registry = _load(config, overrides, plugins)
     return pipeline.run(loaded, registry, out=Path(out), progress=progress)
 
@@ -114,7 +124,7 @@ def backtest(
     overrides : sequence of str
         Changes of ``data``, ``strategy`` and ``backtest``.
     data : str or Path, optional
-        A csv or parquet file of bars to trade instead of the run's test span.
+        A csv or parquet file whose bars are traded, all of them, instead of the run's test span.
     strategy : str, optional
         Name of another strategy.
     out : str or Path, optional
@@ -130,13 +140,20 @@ def backtest(
     from simengine import rerun
     from simengine.config.load import load_config
 
-    run_dir = RunDir.open(run)
+    run_dir = _finished(run)
     changes = [*([f"data.source={json.dumps(_file_source(data))}"] if data is not None else []), *overrides]
     if strategy is not None:
         changes.append(f"strategy={strategy}")
     trained, registry = _trained(run_dir, plugins)
     changed = load_config(run_dir / CONFIG, changes).with_origin(trained.origin)
-    return rerun.backtest(run_dir, trained, changed, registry, None if out is None else Path(out))
+    return rerun.backtest(
+        run_dir,
+        trained,
+        changed,
+        registry,
+        all_bars=data is not None,
+        out=None if out is None else Path(out),
+    )
 
 
 def compare(
@@ -167,7 +184,9 @@ def compare(
     from simengine import rerun
 
     given = [runs] if isinstance(runs, str | Path) else list(runs)
-    opened = [RunDir.open(run) for run in given]
+    opened = [_finished(run) for run in given]
+    for run_dir in opened:
+        _with_backtest(run_dir)
     if strategies:
         if len(opened) != 1:
             raise RunError(f"--strategy compares strategies of one run, received {len(opened)} runs")
@@ -203,7 +222,7 @@ def explain(
     """
     from simengine import rerun
 
-    run_dir = RunDir.open(run)
+    run_dir = _finished(run)
     config, registry = _trained(run_dir, plugins)
     return rerun.explain(
         run_dir, config, registry, samples=samples, background=background, progress=progress or NoProgress()
@@ -219,9 +238,8 @@ def report(run: str | Path) -> Path:
     """Write ``report.html`` of a finished run again and return its path."""
     from simengine.report import write_report
 
-    run_dir = RunDir.open(run)
-    if not run_dir.has("trades.csv"):
-        raise RunError(f"{run}: it was trained without a backtest; there is nothing to report on")
+    run_dir = _finished(run)
+    _with_backtest(run_dir)
     return write_report(run_dir.path)
 
 
@@ -279,12 +297,15 @@ def resolved(
 
 
 def schema(
-    config: ConfigSource, *, overrides: Sequence[str] = (), plugins: Sequence[object] = ()
+    config: ConfigSource | None = None, *, overrides: Sequence[str] = (), plugins: Sequence[object] = ()
 ) -> dict[str, Any]:
-    """Return the JSON schema of a config file, with the options of every component it can select."""
+    """Return the JSON schema of a config file, with the options of every component it can select.
+
+    Without ``config`` those are the built-in components and those of installed plugins.
+    """
     from simengine.plugin.schema import config_json_schema
 
-    _, registry = _load(config, overrides, plugins)
+    _, registry = _load({} if config is None else config, overrides, plugins)
     return config_json_schema(registry)
 
 
@@ -367,6 +388,12 @@ def new_plugin(kind: str, name: str, folder: str | Path = ".") -> tuple[Path, Pa
 def data_check(path: str | Path) -> dict[str, Any]:
     """Validate a csv or parquet file of bars and return what is in it.
 
+    Returns
+    -------
+    dict
+        ``path``, and ``symbols``: what `simengine.data.summary.summarise` says of each, repairs and
+        ignored columns included.
+
     Raises
     ------
     DataError
@@ -382,7 +409,15 @@ def data_check(path: str | Path) -> dict[str, Any]:
 def data_make(
     path: str | Path, *, market: str = "realistic", symbols: int = 2, bars: int = 30_000, seed: int = 1
 ) -> dict[str, Any]:
-    """Write bars of the oracle market to a csv or parquet file that does not exist yet."""
+    """Write bars of the oracle market to a csv or parquet file that does not exist yet.
+
+    Raises
+    ------
+    DataError
+        When the file exists, or its ending is another.
+    RunError
+        When it cannot be written there.
+    """
     from simengine.data.export import write_bars
 
     registry = _registry_of(None)
@@ -421,6 +456,23 @@ def _registry_of(config: ConfigSource | None) -> Registry:
     return build_registry() if config is None else _load(config, (), ())[1]
 
 
+def _finished(run: str | Path) -> RunDir:
+    """Open a finished run and check that its files are those it was finished with."""
+    from simengine.steps.manifest import check_artefacts
+
+    run_dir = RunDir.open(run)
+    check_artefacts(run_dir)
+    return run_dir
+
+
+def _with_backtest(run_dir: RunDir) -> None:
+    """Refuse a run that was trained without a backtest."""
+    if not run_dir.has("trades.csv"):
+        raise RunError(
+            f"{run_dir.path}: trained without a backtest, there are no trades; use simengine run, or backtest"
+        )
+
+
 def _trained(run_dir: RunDir, objects: Sequence[object]) -> tuple[Config, Registry]:
     """Return the config of a run, with plugin paths as it was first written, and its registry."""
     from simengine.config.load import load_config
@@ -428,6 +480,6 @@ def _trained(run_dir: RunDir, objects: Sequence[object]) -> tuple[Config, Regist
     from simengine.plugin.manager import build_registry
 
     loaded = load_config(run_dir / CONFIG)
-    base_dir = Path(run_dir.read_json(ORIGIN)["base_dir"])
+    base_dir = Path(run_dir.read_value(ORIGIN, "base_dir", str))
     loaded = loaded.with_origin(Origin(base_dir, loaded.origin.locations))
     return loaded, build_registry(loaded.plugins, base_dir, objects, locate=loaded.locate)

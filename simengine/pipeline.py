@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +10,8 @@ from simengine.config.load import config_hash, dump_yaml
 from simengine.log import NoProgress, Progress
 from simengine.plugin.check import check_config
 from simengine.report import write_report
-from simengine.rundir import CONFIG, METRICS, ORIGIN, RunDir, write_json, write_text_atomic
-from simengine.steps import infer, judge, learn, manifest, prepare, tables, trade
+from simengine.rundir import CONFIG, METRICS, RunDir, write_json, write_text_atomic
+from simengine.steps import infer, judge, learn, manifest, origin, prepare, tables, trade
 from simengine.steps.parts import build_parts
 from simengine.steps.session import Session
 
@@ -73,12 +72,14 @@ def run(
     run_dir = resume or RunDir.create(out, config.name, config_hash(config))
     session = Session(registry, run_dir)
     with session.logged():
-        if resume is None:
-            write_json(run_dir / ORIGIN, {"base_dir": str(config.base_dir)})
+        if resume:
+            run_dir.sweep()
+        else:
+            origin.keep_origin(run_dir, config, backtest=backtest)
             write_text_atomic(run_dir / CONFIG, dump_yaml(config))
         registry.hook.simengine_run_start(config=config, run_dir=run_dir.path)
 
-        with session.stage("prepare"), nullcontext() if resume else run_dir.discarded_on_error():
+        with session.stage("prepare"):
             prepared = prepare.prepare(config, parts)
             prepare.keep(prepared, parts, run_dir)
         with session.stage("train"):

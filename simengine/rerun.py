@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from simengine.predict import apply_inference, score
 from simengine.rundir import RunDir, write_json
 from simengine.steps import infer, judge, learn, tables, trade
 from simengine.steps.manifest import MANIFEST
+from simengine.steps.origin import changed_plugins
 from simengine.steps.parts import Parts, build_parts
 from simengine.steps.prepare import (
     SCALER,
@@ -54,24 +55,47 @@ class Retraded:
     trading : Trading
         Simulated results.
     metrics : dict
-        ``backtest`` and ``baselines``, and ``classification`` where other bars than the run's own
+        ``backtest`` and ``baselines``, and ``classification.bars`` where other bars than the run's own
         test span were traded.
     in_sample : bool
         Whether the traded bars overlap the run's train or validation span in time.
+    segment : str
+        ``test`` for the run's own test span, ``bars`` for all bars of a source.
     """
 
     run_dir: Path
     trading: trade.Trading
     metrics: dict[str, Any]
     in_sample: bool
+    segment: Literal["test", "bars"]
+
+    @property
+    def span(self) -> tuple[str, str]:
+        """First and last traded bar, ISO, UTC."""
+        times = self.trading.net.timestamp
+        first, last = (np.datetime_as_string(times[k].astype("M8[ns]"), unit="m") for k in (0, -1))
+        return f"{first}Z", f"{last}Z"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
-        return {"run_dir": str(self.run_dir), "in_sample": self.in_sample, "metrics": self.metrics}
+        return {
+            "run_dir": str(self.run_dir),
+            "segment": self.segment,
+            "span": list(self.span),
+            "symbols": list(self.trading.bars),
+            "in_sample": self.in_sample,
+            "metrics": self.metrics,
+        }
 
 
 def backtest(
-    run: RunDir, trained: Config, changed: Config, registry: Registry, out: Path | None = None
+    run: RunDir,
+    trained: Config,
+    changed: Config,
+    registry: Registry,
+    *,
+    all_bars: bool = False,
+    out: Path | None = None,
 ) -> Retraded:
     """Trade a trained run with another strategy, other costs or other bars.
 
@@ -83,6 +107,8 @@ def backtest(
         Its config, and the same with changes in the sections of `CHANGEABLE`.
     registry : Registry
         With the plugins of both.
+    all_bars : bool
+        Trade all bars of ``data.source`` even when they are the run's own.
     out : Path, optional
         New folder for trades, equity and metrics.
 
@@ -98,7 +124,7 @@ def backtest(
     if out is not None and out.exists():
         raise RunError(f"{out}: exists already; choose a new folder for --out")
     parts = build_parts(changed, registry)
-    if changed.data == trained.data:
+    if changed.data == trained.data and not all_bars:
         result = _own_test_span(run, changed, parts, registry)
     else:
         result = _other_bars(run, changed, parts, registry)
@@ -192,8 +218,15 @@ def _check_changes(trained: Config, changed: Config) -> None:
             )
 
 
+def _warn_of_changed_plugins(run: RunDir, config: Config) -> None:
+    changed = changed_plugins(run, config)
+    if changed:
+        logger.warning("%s: %s changed since it was trained", run.path, ", ".join(changed))
+
+
 def _prepared(run: RunDir, config: Config, parts: Parts) -> Prepared:
     """Prepare the run's own bars again and check that they are the ones it was trained on."""
+    _warn_of_changed_plugins(run, config)
     prepared = prepare(config, parts)
     if data_sha256(prepared.bars) != run.read_json(MANIFEST)["data_sha256"]:
         raise RunError(f"{run.path}: the bars of data.source changed since this run was trained")
@@ -206,11 +239,12 @@ def _own_test_span(run: RunDir, config: Config, parts: Parts, registry: Registry
     test = infer.read_predictions(run, prepared, "test")
     trading = trade.trade_test(config.backtest, parts, prepared, test, registry)
     metrics = judge.judge_trading(trading, prepared.horizon_bars, config.seed)
-    return Retraded(run.path, trading, metrics, in_sample=False)
+    return Retraded(run.path, trading, metrics, in_sample=False, segment="test")
 
 
 def _other_bars(run: RunDir, config: Config, parts: Parts, registry: Registry) -> Retraded:
     """Score other bars with everything that was fitted in the run, and trade them."""
+    _warn_of_changed_plugins(run, config)
     bars = load_bars(parts.source)
     set_state(parts.labeler, read_state(run / THRESHOLDS))
     learn.restore_model(parts.model, run)
@@ -230,7 +264,7 @@ def _other_bars(run: RunDir, config: Config, parts: Parts, registry: Registry) -
     metrics = judge.judge_trading(trading, dataset.horizon_bars, config.seed)
     labelled = scored.take(scored.labels >= 0)
     if len(labelled):
-        metrics["classification"] = classification_metrics(
+        figures = classification_metrics(
             labels=labelled.labels,
             raw_log_proba=labelled.raw_log_proba,
             log_proba=labelled.log_proba,
@@ -239,10 +273,11 @@ def _other_bars(run: RunDir, config: Config, parts: Parts, registry: Registry) -
             train_share=np.asarray(run.read_json(MANIFEST)["train_share"]),
             horizon_bars=dataset.horizon_bars,
         )
+        metrics["classification"] = {"bars": figures}
     in_sample = _overlaps(run, dataset)
     if in_sample:
         logger.warning("these bars overlap the train or validation span of %s: in-sample", run.path)
-    return Retraded(run.path, trading, metrics, in_sample)
+    return Retraded(run.path, trading, metrics, in_sample, segment="bars")
 
 
 def _score_all(parts: Parts, dataset: Dataset) -> infer.Scored:

@@ -10,13 +10,13 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from simengine.errors import RunError, SimengineError
+from simengine.errors import RunError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,22 +29,48 @@ METRICS = "metrics.json"
 DONE = "DONE"
 """Marker file, written last: a directory without it holds an unfinished run."""
 
+_T = TypeVar("_T")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the operating system refuses within the block into one line about ``path``.
+
+    Raises
+    ------
+    RunError
+        With the reason that the system gives.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror or error
+        raise RunError(
+            f"{path}: cannot be written ({reason}); choose a folder that can be written to"
+        ) from error
+
 
 def write_bytes_atomic(path: Path, data: bytes) -> None:
     """Write a file so that a reader sees the old content or the new, never a part.
 
     The bytes go to a temporary name in the same folder, are fsynced and renamed over ``path``.
+
+    Raises
+    ------
+    RunError
+        When the system refuses: no such place, no permission, no space left.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def write_text_atomic(path: Path, text: str) -> None:
@@ -98,17 +124,22 @@ class RunDir:
 
     @classmethod
     def create(cls, root: Path, name: str, config_hash: str) -> RunDir:
-        """Make a new directory; a clash within the same second gets a counter, never an overwrite."""
+        """Make a new directory; a clash within the same second gets a counter, never an overwrite.
+
+        Raises
+        ------
+        RunError
+            When ``root`` is no folder, or nothing can be written there.
+        """
         safe = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "run"
         stem = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{safe}-{config_hash[:8]}"
-        root.mkdir(parents=True, exist_ok=True)
+        with writing(root):
+            root.mkdir(parents=True, exist_ok=True)
         for attempt in range(1000):
             path = root / (stem if attempt == 0 else f"{stem}.{attempt}")
-            try:
+            with writing(root), suppress(FileExistsError):
                 path.mkdir()
-            except FileExistsError:
-                continue
-            return cls(path)
+                return cls(path)
         raise RunError(f"{root}: no free name for {stem}; remove old runs of this second")
 
     @classmethod
@@ -121,7 +152,7 @@ class RunDir:
             When ``path`` is no run directory, or ``finished`` is asked for and the run is not.
         """
         path = Path(path)
-        if not (path / CONFIG).is_file():
+        if not os.path.isfile(path / CONFIG):  # Path.is_file raises where a folder may not be looked into
             raise RunError(f"{path}: no run directory ({CONFIG} is missing)")
         if finished and not (path / DONE).is_file():
             raise RunError(
@@ -134,28 +165,54 @@ class RunDir:
 
     def has(self, name: str) -> bool:
         """Return whether the file is there (and so complete)."""
-        return (self.path / name).is_file()
+        return os.path.isfile(self.path / name)
 
-    def read_json(self, name: str) -> Any:  # noqa: ANN401
-        """Return the content of a JSON file of the run.
+    def read_json(self, name: str, kind: type = dict) -> Any:  # noqa: ANN401
+        """Return the content of a JSON file of the run, a mapping unless ``kind`` says list.
 
         Raises
         ------
         RunError
-            When the file is missing.
+            When the file is missing, damaged, or holds something else.
         """
+        path = self.path / name
         if not self.has(name):
             raise RunError(f"{self.path}: {name} is missing")
-        return json.loads((self.path / name).read_text(encoding="utf-8"))
-
-    @contextmanager
-    def discarded_on_error(self) -> Iterator[None]:
-        """Remove the directory when the block fails on bad input: there is nothing in it to resume."""
         try:
-            yield
-        except SimengineError:
-            shutil.rmtree(self.path)
-            raise
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise RunError(f"{path}: cannot be read ({error.strerror or error})") from error
+        except ValueError as error:  # of JSON, or of UTF-8
+            raise RunError(f"{path}: no valid JSON ({error}); restore the file or run again") from error
+        if not isinstance(value, kind):
+            raise RunError(f"{path}: expected a JSON {kind.__name__}, received {type(value).__name__}")
+        return value
+
+    def read_value(self, name: str, key: str, kind: type[_T]) -> _T:
+        """Return what a JSON file of the run holds under ``key``.
+
+        Raises
+        ------
+        RunError
+            As `read_json`, and when the key is missing or its value is no ``kind``.
+        """
+        content = self.read_json(name)
+        if not isinstance(value := content.get(key), kind):
+            received = type(value).__name__ if key in content else "nothing"
+            raise RunError(
+                f"{self.path / name}: {key}: expected a {kind.__name__}, received {received}; "
+                "restore the file or run again"
+            )
+        return value
+
+    def discard(self) -> None:
+        """Remove the directory and everything in it."""
+        shutil.rmtree(self.path)
+
+    def sweep(self) -> None:
+        """Remove the temporary files that a killed process left behind."""
+        for path in self.path.rglob(".*.tmp"):
+            path.unlink()
 
     def finish(self) -> None:
         """Write the marker of a finished run."""

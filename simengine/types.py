@@ -57,6 +57,8 @@ class Bars:
         Traded value in quote currency.
     repairs : mapping of str to int
         How often each documented repair was applied while loading; empty when none was.
+    ignored_columns : tuple of str
+        Columns of the file that the bars came from which have no meaning here.
     """
 
     symbol: str
@@ -68,6 +70,7 @@ class Bars:
     volume: FloatArray
     turnover: FloatArray | None = None
     repairs: Mapping[str, int] = field(default_factory=dict)
+    ignored_columns: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.timestamp)

@@ -73,7 +73,7 @@ def execute(arguments: Sequence[str]) -> int:
         # The reader of a pipe (head, less) left; nothing is wrong and nobody listens any more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception:  # noqa: BLE001 - the outermost frame: report the bug and say which exit code
+    except (Exception, SystemExit):  # noqa: BLE001 - the outermost frame: say which exit code, a plugin's exit too
         traceback.print_exc()
         return _fail(
             "internal error; the traceback above is a bug in simengine or in a plugin", EXIT_INTERNAL

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from simengine.cli import output, summary
 from simengine.cli.options import Json, Overrides, Quiet, RunPath
+
+if TYPE_CHECKING:
+    from simengine.rerun import Retraded
 
 
 def command(
@@ -34,8 +37,20 @@ def command(
     if as_json:
         output.emit_json(result.to_dict())
         return
-    summary.print_backtest(result.metrics["backtest"], result.metrics["baselines"])
+    if "classification" in result.metrics:
+        summary.print_classification(result.metrics, "bars")
+        output.emit()
+    summary.print_backtest(result.metrics, _heading(result))
     if result.in_sample:
         output.emit(
             "\nin-sample: these bars overlap the run's train or validation span; the figures flatter it"
         )
+
+
+def _heading(result: Retraded) -> str:
+    """Return what was traded: symbols, span, and whether the model had seen it."""
+    symbols = ", ".join(result.trading.bars)
+    first, last = result.span
+    mark = ", IN-SAMPLE" if result.in_sample else ""
+    name = "the test span" if result.segment == "test" else "all bars"
+    return f"{name} of {symbols}, {first} to {last}{mark}"

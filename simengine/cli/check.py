@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from simengine.cli import output, summary
-from simengine.cli.options import ConfigPath, Json, Overrides, Quiet
+from simengine.cli.options import Json, Overrides, Quiet
 
 
 def command(
-    config: ConfigPath,
+    config: Annotated[
+        Path | None, typer.Argument(help="YAML config, for example config.yaml; --schema works without.")
+    ] = None,
     overrides: Overrides = None,
     resolved: Annotated[
         bool, typer.Option("--resolved", help="Print the config with every default.")
@@ -29,7 +32,10 @@ def command(
         raise typer.BadParameter("--resolved and --schema print different things; choose one")
     if schema:
         output.emit_json(api.schema(config, overrides=overrides or ()))
-    elif resolved:
+        return
+    if config is None:
+        raise typer.BadParameter("give a CONFIG, for example config.yaml; only --schema works without one")
+    if resolved:
         text, values = api.resolved(config, overrides=overrides or ())
         if as_json:
             output.emit_json(values)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from simengine.cli import output
+from simengine.cli import output, summary
 from simengine.cli.options import Json, Quiet
 
 
@@ -32,4 +32,4 @@ def command(
     if as_json:
         output.emit_json(result.to_dict())
     else:
-        output.emit(str(result))
+        summary.print_comparison(result.to_dict())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ app = typer.Typer(help="Check a file of bars, or make one.", rich_markup_mode=No
 
 @app.command("check")
 def check(path: Annotated[Path, typer.Argument(metavar="FILE")], as_json: Json = False) -> None:
-    """Validate a csv or parquet file and say what is in it, repairs and gaps included."""
+    """Validate a csv or parquet file and say what is in it: gaps, repairs, ignored columns."""
     from simengine import api
 
     report = api.data_check(path)
@@ -24,7 +25,14 @@ def check(path: Annotated[Path, typer.Argument(metavar="FILE")], as_json: Json =
         return
     for symbol in report["symbols"]:
         output.emit(symbol["symbol"])
-        output.rows([(name, str(value)) for name, value in symbol.items() if name != "symbol"])
+        output.rows([(name, _text(value)) for name, value in symbol.items() if name != "symbol"])
+
+
+def _text(value: object) -> str:
+    """Return a figure, a list or a count by name as a reader expects it in a line."""
+    if isinstance(value, Mapping):
+        value = [f"{name} {count}" for name, count in value.items()]
+    return (", ".join(value) or "none") if isinstance(value, list) else str(value)
 
 
 @app.command("make")

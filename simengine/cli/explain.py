@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from simengine.cli import output
+from simengine.cli import output, summary
 from simengine.cli.options import Json, Quiet, RunPath
 
 
@@ -27,5 +27,5 @@ def command(
     if as_json:
         output.emit_json(explanation.to_dict())
     else:
-        output.emit(str(explanation))
+        summary.print_explanation(explanation.to_dict())
         output.emit(f"\nwritten to {run / 'explain.json'} and {run / 'explain.html'}")

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -93,7 +93,16 @@ class _BarProgress:
 
 @contextmanager
 def reporting(*, quiet: bool) -> Iterator[Progress]:
-    """Show the log, and progress with ETA when stderr is a terminal, for the length of a verb."""
+    """Show the log, and progress with ETA when stderr is a terminal, for the length of a verb.
+
+    Whatever a plugin prints meanwhile goes to stderr: stdout is for the result alone.
+    """
+    with redirect_stdout(sys.stderr), _reporting(quiet=quiet) as progress:
+        yield progress
+
+
+@contextmanager
+def _reporting(*, quiet: bool) -> Iterator[Progress]:
     if quiet:
         yield NoProgress()
         return

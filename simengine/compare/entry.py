@@ -78,6 +78,8 @@ def read_entry(run_dir: Path | str, label: str | None = None) -> Entry:
     config, manifest = read_config(run.path), run.read_json("manifest.json")
     if dig(manifest, "data_sha256") is None:
         raise RunError(f"{run / 'manifest.json'}: data_sha256 is missing, so the data cannot be compared")
+    if dig(manifest, "horizon_bars") is None:
+        raise RunError(f"{run / 'manifest.json'}: horizon_bars is missing, so no interval can be computed")
     return Entry(
         label=label or run.path.name,
         predictions=read_predictions(run.path),
@@ -85,7 +87,7 @@ def read_entry(run_dir: Path | str, label: str | None = None) -> Entry:
         trades=read_trades(run.path),
         data_sha256=manifest["data_sha256"],
         backtest=config.get("backtest") or {},
-        horizon_bars=int(dig(config, "labels", "labeler", "horizon_bars") or 1),
+        horizon_bars=int(manifest["horizon_bars"]),
         train_share=manifest.get("train_share"),
         seed=int(config.get("seed") or 0),
     )

@@ -156,7 +156,7 @@ class Training(Section):
     epochs: int = Field(default=2, ge=1)
     batch_size: int = Field(default=128, ge=1, description="windows per step")
     learning_rate: float = Field(default=0.001, gt=0, description="peak rate")
-    warmup: float = Field(default=0.05, ge=0, le=1, description="share of all steps of linear warm-up")
+    warmup: float = Field(default=0.05, ge=0, lt=1, description="share of all steps of linear warm-up")
     clip_norm: float | None = Field(default=1.0, gt=0, description="largest global gradient norm; null: none")
     patience: int | None = Field(
         default=None, ge=1, description="epochs without a lower val NLL before stopping; null: all epochs"

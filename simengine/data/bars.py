@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +33,8 @@ class _Table:
     values: dict[str, FloatArray]
     symbol: np.ndarray[tuple[int], np.dtype[np.object_]] | None
     place: Place
+    ignored: tuple[str, ...] = ()
+    empty_lines: IntArray | None = None
 
 
 def from_frame(
@@ -42,16 +44,18 @@ def from_frame(
     symbol: str | None = None,
     time_format: str | None = None,
     place: Place | None = None,
+    empty_lines: IntArray | None = None,
 ) -> dict[str, Bars]:
     """Return the bars of a table by symbol, sorted by time and validated.
 
     Columns are ``timestamp, open, high, low, close, volume`` and optionally ``turnover, symbol``, in any
     case; the time may also be called ``time, date, datetime, open_time`` or be the index. Other columns
-    are ignored, and the log says which. Naive times are read as UTC.
+    are ignored; the log and ``Bars.ignored_columns`` say which. Naive times are read as UTC.
 
-    Three repairs are made, each counted in ``Bars.repairs``: ``sorted`` (rows that stood after a later
-    one), ``duplicate_rows`` (exact copies, dropped), ``rounding`` (high or low widened to an open or
-    close that lies beyond it by less than 1e-9 of the price).
+    Repairs are counted in ``Bars.repairs``: ``empty_lines`` (skipped by whoever read the file),
+    ``sorted`` (rows that stood after a later one), ``duplicate_rows`` (exact copies, dropped),
+    ``rounding`` (high or low widened to an open or close that lies beyond it by less than 1e-9 of the
+    price).
 
     Parameters
     ----------
@@ -66,6 +70,8 @@ def from_frame(
         ``strftime`` pattern of a time column of strings.
     place : Place, optional
         Row numbers for errors; default: 1 is the first row of data.
+    empty_lines : int64 array, shape (n,), optional
+        How many empty lines of the file were skipped at each row; they count for the row's symbol.
 
     Raises
     ------
@@ -73,10 +79,10 @@ def from_frame(
         With file, row, column, value and the fix.
     """
     place = place or Place.rows(origin, len(frame))
-    frame = _named_columns(frame, origin)
+    frame, ignored = _named_columns(frame, origin)
     if len(frame) == 0:
         raise DataError(f"{origin}: there are no bars; the file has a header but no rows")
-    table = _read(frame, place, time_format)
+    table = replace(_read(frame, place, time_format), ignored=ignored, empty_lines=empty_lines)
     check_values(table.values, place)
     if table.symbol is None:
         name = symbol or _stem(origin)
@@ -94,8 +100,11 @@ def _stem(origin: str) -> str:
     return re.sub(r"\.(csv|txt|parquet|pq)(\.\w+)?$", "", name, flags=re.IGNORECASE)
 
 
-def _named_columns(frame: pd.DataFrame, origin: str) -> pd.DataFrame:
-    """Return the frame with canonical names only: ``timestamp``, the five values, the optional two."""
+def _named_columns(frame: pd.DataFrame, origin: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return the frame with canonical names only, and the names of the other columns.
+
+    Canonical are ``timestamp``, the five values and the optional two.
+    """
     import pandas as pd
 
     index = frame.index
@@ -123,7 +132,7 @@ def _named_columns(frame: pd.DataFrame, origin: str) -> pd.DataFrame:
     missing = [key for key in REQUIRED if key not in sources]
     if missing:
         raise DataError(_missing_column(missing[0], [str(name) for name in frame.columns], origin))
-    return frame[list(wanted)].set_axis(list(wanted.values()), axis=1)
+    return frame[list(wanted)].set_axis(list(wanted.values()), axis=1), tuple(ignored)
 
 
 def _undo_mangling(key: str) -> str:
@@ -190,6 +199,9 @@ def _one_symbol(name: str, table: _Table, rows: IntArray) -> Bars:
     values = {key: column[rows] for key, column in table.values.items()}
     place = table.place.take(rows)
     repairs: dict[str, int] = {}
+    empty = int(table.empty_lines[rows].sum()) if table.empty_lines is not None else 0
+    if empty:
+        repairs["empty_lines"] = empty
     late = int(np.count_nonzero(time < np.maximum.accumulate(time)))
     if late:
         repairs["sorted"] = late
@@ -203,7 +215,7 @@ def _one_symbol(name: str, table: _Table, rows: IntArray) -> Bars:
     widened = _widen(values)
     if widened:
         repairs["rounding"] = widened
-    return Bars(symbol=name, timestamp=time, **values, repairs=repairs)
+    return Bars(symbol=name, timestamp=time, **values, repairs=repairs, ignored_columns=table.ignored)
 
 
 def _without_copies(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,10 +19,12 @@ def write_bars(path: Path, bars_by_symbol: Mapping[str, Bars]) -> int:
     ------
     DataError
         When the file exists, or its name ends in neither ``.csv`` nor ``.parquet``.
+    RunError
+        When it cannot be written there.
     """
     import pandas as pd
 
-    if path.exists():
+    if os.path.lexists(path):  # Path.exists raises where a folder may not be looked into
         raise DataError(f"{path}: exists already; choose another name, nothing is overwritten")
     frames = [bars.to_frame().assign(symbol=symbol).reset_index() for symbol, bars in bars_by_symbol.items()]
     table = pd.concat(frames, ignore_index=True)

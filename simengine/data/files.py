@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,12 +51,12 @@ def read_files(paths: str | Sequence[str], read: Reader) -> dict[str, Bars]:
 
 def _existing(name: str) -> Path:
     path = Path(name)
-    if path.is_file():
+    if os.path.isfile(path):  # Path.is_file raises where a folder may not be looked into
         return path
-    if path.is_dir():
+    if os.path.isdir(path):
         raise DataError(f"{name}: this is a folder; name a file in it")
     folder = path.parent
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise DataError(f"{name}: no such file, nor the folder {folder} (looked in {Path.cwd()})")
     hint = did_you_mean(path.name, [entry.name for entry in folder.iterdir() if entry.is_file()])
     raise DataError(f"{name}: no such file{hint} (looked in {folder.resolve()})")
@@ -67,8 +68,8 @@ def read_csv(
     """Return the bars of a CSV file with a header line; see `from_frame` for columns and repairs.
 
     Prices are read to the last bit, so a CSV that was written with full precision gives the very bars of
-    the Parquet file it came from. Empty lines are skipped (the log says how many); errors give the line
-    as an editor counts it.
+    the Parquet file it came from. Empty lines are skipped and counted (``empty_lines`` in
+    ``Bars.repairs``, for the symbol of the row above); errors give the line as an editor counts it.
 
     Raises
     ------
@@ -99,15 +100,17 @@ def read_csv(
         raise DataError(f"{path}: the rows have more fields than the header; line 1 must name every column")
     lines = np.arange(2, len(frame) + 2, dtype=np.int64)
     filled = ~frame.isna().all(axis=1).to_numpy()
-    if not filled.all():
-        empty = int(np.count_nonzero(~filled))
-        event(_log, "lines_skipped", f"{path}: {empty} empty lines skipped", path=str(path), lines=empty)
+    row_above = np.maximum(np.cumsum(filled)[~filled] - 1, 0)
+    if len(row_above):
+        message = f"{path}: {len(row_above)} empty lines skipped"
+        event(_log, "lines_skipped", message, path=str(path), lines=len(row_above))
     return from_frame(
         frame[filled].reset_index(drop=True),
         origin=str(path),
         symbol=symbol,
         time_format=time_format,
         place=Place(str(path), lines[filled], "line"),
+        empty_lines=np.bincount(row_above, minlength=int(filled.sum())),
     )
 
 

@@ -11,14 +11,14 @@ from simengine.types import Bars
 
 
 def summarise(bars: Bars) -> dict[str, Any]:
-    """Return symbol, span, bar spacing, holes and repairs of one symbol.
+    """Return symbol, span, bar spacing, holes, repairs and ignored columns of one symbol.
 
     Returns
     -------
     dict
         ``symbol, bars, first, last`` (ISO, UTC), ``spacing_seconds`` (the most common), ``holes``
         (distances above it), ``longest_hole_seconds``, ``zero_volume_bars``, ``turnover`` (whether it is
-        there), ``repairs``.
+        there), ``repairs``, ``ignored_columns``.
     """
     distance = np.diff(bars.timestamp)
     return {
@@ -32,6 +32,7 @@ def summarise(bars: Bars) -> dict[str, Any]:
         "zero_volume_bars": int(np.count_nonzero(bars.volume == 0)),
         "turnover": bars.turnover is not None,
         "repairs": dict(bars.repairs),
+        "ignored_columns": list(bars.ignored_columns),
     }
 
 

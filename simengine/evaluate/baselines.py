@@ -100,7 +100,7 @@ def random_shift_percentile(
     run : callable
         Simulates targets by symbol with the run's own costs and returns the net return.
     targets : mapping of str to float64 array, shape (n_bars,)
-        The strategy's targets on the traded bars; NaN keeps the last one and is filled forward first.
+        The strategy's targets on the traded bars; NaN keeps the last one, as it does after a shift.
     n : int
         Number of shifts.
     seed : int
@@ -117,11 +117,14 @@ def random_shift_percentile(
         if len(values) < 2:
             raise DataError(f"random shifts: {symbol} has {len(values)} traded bars; at least 2 are needed")
     held = {symbol: hold_targets(values) for symbol, values in targets.items()}
-    own = _net_return(run, held)
+    own = _net_return(run, dict(targets))
     rng = stream(seed, "random_shift")
     shifted = np.empty(n)
     for index in range(n):
-        moved = {symbol: np.roll(x, int(rng.integers(1, len(x)))) for symbol, x in held.items()}
+        moved = {
+            symbol: _shifted(values, held[symbol], int(rng.integers(1, len(values))))
+            for symbol, values in targets.items()
+        }
         shifted[index] = _net_return(run, moved)
     below = np.count_nonzero(shifted < own) + 0.5 * np.count_nonzero(shifted == own)
     levels = (5, 25, 50, 75, 95)
@@ -133,6 +136,13 @@ def random_shift_percentile(
         quantiles={f"q{level:02d}": float(q) for level, q in zip(levels, quantiles, strict=True)},
         n=n,
     )
+
+
+def _shifted(targets: FloatArray, held: FloatArray, bars: int) -> FloatArray:
+    """Return targets shifted in a circle; both ends of the seam state what was held there."""
+    moved = np.roll(targets, bars)
+    moved[[0, bars]] = held[-bars], held[0]
+    return moved
 
 
 def _net_return(run: Callable[[Targets], float], targets: Targets) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,17 @@ import pluggy
 PROJECT = "simengine"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+
+OFF = ("none", "null", "off")
+"""Names that no component may have: in YAML they would read as the absence of one."""
+
+NAME_RULE = f"lower-case letters, digits and _, and not one of {', '.join(OFF)}"
+"""What `is_component_name` asks for, in words."""
+
+
+def is_component_name(name: object) -> bool:
+    """Return whether a component can be registered and selected under this name."""
+    return isinstance(name, str) and re.fullmatch(r"[a-z][a-z0-9_]*", name) is not None and name not in OFF
 
 
 @dataclass(frozen=True, slots=True)

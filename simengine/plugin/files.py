@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
 import sys
 import traceback
 from importlib.machinery import ModuleSpec, SourceFileLoader
-from importlib.util import find_spec, module_from_spec
+from importlib.util import module_from_spec
 from pathlib import Path
 from types import CodeType, ModuleType
 
@@ -41,7 +42,7 @@ def load_plugin(name: str, base_dir: Path) -> ModuleType:
 
 def _from_file(name: str, base_dir: Path) -> ModuleType:
     path = (base_dir / Path(name).expanduser()).resolve()
-    if not path.is_file():
+    if not os.path.isfile(path):
         siblings = [item.name for item in path.parent.glob("*.py")] if path.parent.is_dir() else []
         raise PluginError(f"plugin {name!r}: no such file: {path}{did_you_mean(path.name, siblings)}")
     # A module must be in sys.modules while it runs (dataclasses look there); the digest keeps
@@ -52,7 +53,7 @@ def _from_file(name: str, base_dir: Path) -> ModuleType:
     sys.modules[unique] = module
     try:
         loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that ends itself must not end the program
         del sys.modules[unique]
         raise PluginError(f"plugin {name!r}: {_failure(error, path)}") from error
     return module
@@ -60,19 +61,18 @@ def _from_file(name: str, base_dir: Path) -> ModuleType:
 
 def _from_name(name: str) -> ModuleType:
     hint = "; a file's name ends in .py" if "/" in name or "\\" in name else ""
-    try:
-        found = all(part.isidentifier() for part in name.split(".")) and find_spec(name) is not None
-    except ImportError:
-        found = False
-    if not found:
-        raise PluginError(f"plugin {name!r}: no module of this name is installed{hint}")
+    absent = PluginError(f"plugin {name!r}: no module of this name is installed{hint}")
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise absent
     try:
         return importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}."):
+            raise absent from None
         raise PluginError(f"plugin {name!r}: {_failure(error, None)}") from error
 
 
-def _failure(error: Exception, path: Path | None) -> str:
+def _failure(error: BaseException, path: Path | None) -> str:
     if isinstance(error, SimengineError):
         return str(error)
     text = " ".join(str(error).split())

@@ -41,7 +41,8 @@ class Source(Protocol):
         A source that knows the true distribution also offers ``class_probabilities(symbol, ends,
         lower, upper, horizon_bars, history)``, which returns (n, 3) exact probabilities: ``ends``
         are bar rows of the symbol, ``lower`` and ``upper`` log-return thresholds at those rows,
-        ``history`` is a number of bars or None for all of them.
+        ``history`` is a number of bars or None for all of them. A source that reads files also has
+        ``files``, their paths, so that the manifest of a run can hold their hashes.
         """
 
 
@@ -144,7 +145,8 @@ class Model(Protocol):
     """A signal model fed by window ends."""
 
     uses: frozenset[str]
-    """Which parts under ``training`` it honours: of balancer, reweighter, loss."""
+    """Which parts under ``training`` it honours: of balancer, reweighter, loss, and ``optimizer`` for the
+    numbers (epochs, batch_size, learning_rate, warmup, clip_norm, patience)."""
 
     def fit(self, train: WindowSet, val: WindowSet, context: TrainContext) -> list[EpochRecord]:
         """Learn from the train windows, watching the val windows; return one record an epoch."""
@@ -167,7 +169,7 @@ class Strategy(Protocol):
     """
 
     def targets(self, context: StrategyContext) -> FloatArray:
-        """Return float64 (n,) exposure as a signed fraction of equity; NaN keeps the last target."""
+        """Return float64 (n,) exposure as a fraction of equity in [-1, 1]; NaN keeps the last target."""
 
 
 class Fees(Protocol):

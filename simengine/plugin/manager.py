@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 from collections.abc import Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -17,7 +16,7 @@ from simengine.errors import PluginError, SimengineError
 from simengine.log import get_logger
 from simengine.plugin import hookspecs
 from simengine.plugin.audit import audit
-from simengine.plugin.component import PROJECT, Component
+from simengine.plugin.component import NAME_RULE, PROJECT, Component, is_component_name
 from simengine.plugin.files import load_plugin
 from simengine.plugin.kinds import KINDS, Kind
 from simengine.plugin.options import options_model
@@ -31,9 +30,6 @@ GROUP = "simengine"
 
 DISABLE = "SIMENGINE_DISABLE_PLUGINS"
 """Environment variable: comma-separated names of installed plugins to leave out."""
-
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_OFF = ("none", "null", "off")
 
 
 def build_registry(
@@ -112,7 +108,7 @@ class _Loader:
             try:
                 self.add(point.load(), point.name)
                 self.installed.add(point.name)
-            except Exception as error:  # noqa: BLE001 - kept in `broken`, named when selected
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - kept in `broken`, named when selected
                 self.mark_broken(point.name, error)
         unknown = off - {point.name for point in found}
         if unknown:
@@ -121,7 +117,7 @@ class _Loader:
             )
         return sorted(off - unknown)
 
-    def mark_broken(self, name: str, error: Exception) -> None:
+    def mark_broken(self, name: str, error: BaseException) -> None:
         self.broken[name] = _reason(error).removeprefix(f"plugin {name!r}: ")
         get_logger(__name__).warning("installed plugin %r could not be loaded: %s", name, self.broken[name])
 
@@ -164,7 +160,7 @@ def _entries(kind: Kind, function: Any, plugin: str) -> list[tuple[str, Entry]]:
         components = function()
     except SimengineError as error:
         raise PluginError(f"{who}: {kind.hook}: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"{who}: {kind.hook} failed: {_reason(error)}") from error
     if not isinstance(components, list | tuple) or not all(
         isinstance(item, Component) for item in components
@@ -176,10 +172,8 @@ def _entries(kind: Kind, function: Any, plugin: str) -> list[tuple[str, Entry]]:
 def _entry(kind: Kind, component: Component, plugin: str, who: str) -> Entry:
     name, factory = component.name, component.factory
     what = f"{who}: {kind.name} {name!r}"
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _OFF:
-        raise PluginError(
-            f"{what}: a name is lower-case letters, digits and _, and not one of {', '.join(_OFF)}"
-        )
+    if not is_component_name(name):
+        raise PluginError(f"{what}: a name is {NAME_RULE}")
     if not callable(factory):
         raise PluginError(f"{what}: its factory must be a class or a function, received {factory!r:.80}")
     if isinstance(factory, type):
@@ -200,6 +194,6 @@ def _duplicate(kind: str, name: str, first: str, second: str, installed: set[str
     return f"{text}; {fix}"
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return text if isinstance(error, SimengineError) else f"{type(error).__name__}: {text}".rstrip(": ")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simengine.evaluate.scores import confusion
-from simengine.report.files import CALIBRATED, RAW, RunFiles
+from simengine.report.files import CALIBRATED, RAW, RunFiles, dig
 from simengine.report.format import DASH
 from simengine.report.series import bucket_means, drawdown, extreme_rows, reliability_panels
 
@@ -115,7 +115,7 @@ def facts(run: RunFiles) -> list[tuple[str, str]]:
         ("Tested", f"{times.iloc[0]:%Y-%m-%d %H:%M} to {times.iloc[-1]:%Y-%m-%d %H:%M} UTC"),
         ("Model", _type(run.setting("model"))),
         ("Labels", _type(run.setting("labels", "labeler"))),
-        ("Horizon", _bars(run.setting("labels", "labeler", "horizon_bars"))),
+        ("Horizon", _bars(dig(run.manifest, "horizon_bars"))),
         ("Calibrator", _type(run.setting("inference", "calibrator"))),
         ("Decision", _type(run.setting("inference", "decision"))),
         ("Strategy", _type(run.setting("strategy"))),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from simengine.config.strict_yaml import parse
 from simengine.errors import RunError
-from simengine.rundir import RunDir
+from simengine.rundir import CONFIG, RunDir
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,14 +80,13 @@ def read_run(run_dir: Path | str) -> RunFiles:
         When the directory or one of its files is missing, unreadable or lacks a column.
     """
     run = RunDir.open(run_dir, finished=False)
-    text = (run / "config.resolved.yaml").read_text(encoding="utf-8")
     return RunFiles(
         path=run.path,
-        config_text=text,
+        config_text=_config_text(run / CONFIG),
         config=read_config(run.path),
-        manifest=_read_json(run, "manifest.json", dict),
-        metrics=_read_json(run, "metrics.json", dict),
-        history=_read_json(run, "history.json", list),
+        manifest=run.read_json("manifest.json"),
+        metrics=run.read_json("metrics.json"),
+        history=run.read_json("history.json", list),
         predictions=read_predictions(run.path),
         equity=read_equity(run.path),
         trades=read_trades(run.path),
@@ -97,15 +95,18 @@ def read_run(run_dir: Path | str) -> RunFiles:
 
 def read_config(run_dir: Path) -> dict[str, Any]:
     """Return ``config.resolved.yaml`` as plain mappings, without validating it again."""
-    path = run_dir / "config.resolved.yaml"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read ({_first_line(error)})") from error
-    config = parse(text, str(path)).value
+    path = run_dir / CONFIG
+    config = parse(_config_text(path), str(path)).value
     if not isinstance(config, dict):
         raise RunError(f"{path}: expected a mapping, received {type(config).__name__}")
     return config
+
+
+def _config_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{path}: cannot be read ({_first_line(error)})") from error
 
 
 def read_predictions(run_dir: Path) -> pd.DataFrame:
@@ -175,16 +176,6 @@ def _with_columns(frame: pd.DataFrame, columns: Sequence[str], path: Path) -> pd
             f"{path}: column {missing[0]!r} is missing; found: {', '.join(map(str, frame.columns))}"
         )
     return frame[list(columns)]
-
-
-def _read_json(run: RunDir, name: str, kind: type) -> Any:  # noqa: ANN401 - checked against `kind`
-    try:
-        value = run.read_json(name)
-    except json.JSONDecodeError as error:
-        raise RunError(f"{run / name}: no valid JSON ({error})") from error
-    if not isinstance(value, kind):
-        raise RunError(f"{run / name}: expected a JSON {kind.__name__}, received {type(value).__name__}")
-    return value
 
 
 def _first_line(error: Exception) -> str:

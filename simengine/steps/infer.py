@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simengine.errors import RunError
+from simengine.evaluate.logproba import as_log_proba
 from simengine.plugin.state import get_state, read_state, set_state, write_state
 from simengine.predict import apply_inference, fit_inference, score
+from simengine.report.files import CALIBRATED, RAW
+from simengine.report.files import read_predictions as predictions_of
 from simengine.steps.tables import PREDICTIONS
 from simengine.types import DecisionContext, FloatArray, IntArray, LabelArray
 
@@ -122,27 +125,22 @@ def read_predictions(run_dir: RunDir, prepared: Prepared, segment: str) -> Score
     Raises
     ------
     RunError
-        When the table does not fit the windows.
+        When the table is missing or damaged, or does not fit the windows.
     """
-    import pandas as pd
-
     windows = {"val": prepared.val, "test": prepared.test}[segment]
-    table = pd.read_parquet(run_dir / PREDICTIONS)
+    table = predictions_of(run_dir.path)
     table = table[table["segment"] == segment]
     times = prepared.dataset.times(windows)
     if len(table) != len(windows) or not np.array_equal(table["timestamp"].astype("int64").to_numpy(), times):
         raise RunError(f"{run_dir / PREDICTIONS}: its {segment} rows do not match the bars; run it again")
-    proba = {
-        p: table[[f"{p}_{label}" for label in _CLASS_COLUMNS]].to_numpy(np.float64) for p in ("raw", "p")
-    }
     return Scored(
         groups=windows.groups,
         bar_rows=prepared.dataset.rows(windows),
         timestamp=times,
         labels=windows.labels,
         forward_return=table["forward_return"].to_numpy(np.float64),
-        raw_log_proba=np.log(proba["raw"]),
-        log_proba=np.log(proba["p"]),
+        raw_log_proba=as_log_proba(table[RAW]),
+        log_proba=as_log_proba(table[CALIBRATED]),
         signals=table["signal"].to_numpy(np.int8),
     )
 

@@ -11,19 +11,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simengine.config.load import config_hash
+from simengine.errors import RunError
 from simengine.plugin.check import refs_at
 from simengine.plugin.kinds import KINDS
 from simengine.rundir import DONE, sha256_file, write_json
-from simengine.steps.prepare import DATA
+from simengine.steps.origin import read_origin
+from simengine.steps.session import DATA
 
 if TYPE_CHECKING:
     from simengine.config.schema import Config
     from simengine.plugin.registry import Registry
+    from simengine.rundir import RunDir
     from simengine.steps.parts import Parts
     from simengine.steps.prepare import Prepared
     from simengine.steps.session import Session
 
 MANIFEST = "manifest.json"
+REPORT = "report.html"
 _LIBRARIES = (
     "simengine-xlstm",
     "tensorflow",
@@ -79,6 +83,7 @@ def write_manifest(
         "git_commit": git_commit(Path(__file__).parent),
         "versions": library_versions(),
         "plugins": selected_plugins(config, registry),
+        "plugin_files": read_origin(run_dir)["plugin_files"],
         "bars": {symbol: len(bars) for symbol, bars in prepared.bars.items()},
         "repairs": {symbol: dict(bars.repairs) for symbol, bars in prepared.bars.items() if bars.repairs},
         "holes": dict(prepared.dataset.counts),
@@ -91,7 +96,23 @@ def write_manifest(
                 ("end", prepared.times.end),
             )
         },
-        "windows": {"train": len(prepared.train), "val": len(prepared.val), "test": len(prepared.test)},
+        "windows": {
+            symbol: {
+                name: int((windows.groups == index).sum())
+                for name, windows in (
+                    ("train", prepared.train),
+                    ("val", prepared.val),
+                    ("test", prepared.test),
+                )
+            }
+            for index, symbol in enumerate(prepared.bars)
+        },
+        "not_traded": [
+            symbol
+            for symbol, ranges in zip(prepared.bars, prepared.dataset.segments, strict=True)
+            if ranges.test[1] - ranges.test[0] < 2
+        ],
+        "horizon_bars": prepared.horizon_bars,
         "train_share": prepared.train_share.tolist(),
         "seconds": session.seconds,
     }
@@ -110,3 +131,21 @@ def selected_plugins(config: Config, registry: Registry) -> dict[str, str]:
         for place, ref in refs_at(config, kind.where):
             found[place] = f"{ref.type} from {registry.provenance(kind.name, ref.type)}"
     return found
+
+
+def check_artefacts(run_dir: RunDir) -> None:
+    """Check that the files of a finished run are those it was finished with.
+
+    Raises
+    ------
+    RunError
+        Naming the first file that is missing or was changed since.
+    """
+    for name, digest in run_dir.read_json(MANIFEST).get("artefacts", {}).items():
+        if name == REPORT:
+            continue  # `simengine report` writes it again
+        path = run_dir / name
+        if not path.is_file():
+            raise RunError(f"{path}: missing: the run was finished with it; restore it or run again")
+        if sha256_file(path) != digest:
+            raise RunError(f"{path}: changed since the run was finished; restore it or run again")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from simengine.errors import ConfigError
+from simengine.log import event, get_logger
 from simengine.plugin.check import refs_at
 from simengine.plugin.kinds import KINDS
 
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
     )
     from simengine.plugin.registry import Registry
 
+logger = get_logger(__name__)
+
 # What a training part is when nobody asked for anything; only a choice can be ignored by a model.
+_OPTIMIZER = ("epochs", "batch_size", "learning_rate", "warmup", "clip_norm", "patience")
 _PLAIN = {"balancer": "natural", "reweighter": None, "loss": "cross_entropy"}
 
 
@@ -86,3 +90,6 @@ def _check_used(config: Config, model: Model) -> None:
                 f"training.{part}: model {config.model.type!r} does not use a {part}, received {name!r}; "
                 f"set it to {plain or 'null'} or choose another model"
             )
+    if "optimizer" not in model.uses:
+        names = ", ".join(_OPTIMIZER)
+        event(logger, "not_used", f"model {config.model.type} has no use for training.{{{names}}}")

@@ -16,6 +16,7 @@ from simengine.errors import RunError
 from simengine.log import event, get_logger
 from simengine.plugin.state import get_state, write_state
 from simengine.rundir import RunDir, write_json
+from simengine.steps.session import DATA
 from simengine.types import Bars, FloatArray
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from simengine.plugin.kinds import Labeler, Source
     from simengine.steps.parts import Parts
 
-DATA = "data.json"
 SCALER = "scaler.json"
 THRESHOLDS = "thresholds.json"
 

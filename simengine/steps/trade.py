@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simengine.backtest.costs import FeeSchedule, SlippageModel
-from simengine.errors import PluginError
+from simengine.errors import DataError, PluginError
+from simengine.log import event, get_logger
 from simengine.types import UNDEFINED, Bars, FloatArray, LabelArray, StrategyContext
 
 if TYPE_CHECKING:
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
     from simengine.steps.parts import Parts
     from simengine.steps.prepare import Prepared
 
+logger = get_logger(__name__)
+
 NO_FEES = FeeSchedule(((0.0, 0.0),))
 NO_SLIPPAGE = SlippageModel(0.0)
 BASELINES = ("buy_and_hold", "reversal")
-"""Strategies that every backtest is printed beside, with the same costs."""
+"""Strategies that every backtest is printed beside: the same costs, but no stops and no rebalancing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,13 @@ class Account:
             slippage.model() if slippage is not None else NO_SLIPPAGE,
         )
 
+    def plain(self) -> Account:
+        """Return the same account without stops and without rebalancing, for baselines."""
+        config = self.config.model_copy(
+            update={"stop_loss": None, "take_profit": None, "rebalance": "on_change"}
+        )
+        return replace(self, config=config)
+
     def without_costs(self) -> Account:
         """Return the same account where fills are free."""
         return replace(self, fees=NO_FEES, slippage=NO_SLIPPAGE)
@@ -132,7 +142,7 @@ class Trading:
     gross : BacktestResult
         The same targets without any cost.
     baselines : dict of str to BacktestResult
-        With the same costs.
+        With the same costs, but without the config's stops and rebalancing.
     targets : dict of str to array
         Target exposures of the traded span by symbol.
     """
@@ -176,7 +186,7 @@ def trade(
     baselines = {}
     for name in BASELINES:
         baseline = registry.create("strategy", name)
-        baselines[name] = account.simulate(bars, strategy_targets(baseline, signals), baseline)
+        baselines[name] = account.plain().simulate(bars, strategy_targets(baseline, signals), baseline)
     return Trading(
         account=account,
         bars=bars,
@@ -203,15 +213,26 @@ def spread(
     """Return scored rows as signals over all bars of each symbol.
 
     ``ranges`` holds the traded rows (start, stop) by symbol, in the order of the scored groups; a symbol
-    with fewer than two bars to trade is left out.
+    with fewer than two bars to trade is left out, and the log says so.
+
+    Raises
+    ------
+    DataError
+        When no symbol is left.
     """
     signals = {}
     for index, (symbol, (start, stop)) in enumerate(ranges.items()):
-        if stop - start >= 2:
+        if stop - start < 2:
+            event(
+                logger, "not_traded", f"{symbol}: not traded, it has {stop - start} bars in the traded span"
+            )
+        else:
             mine = scored.take(
                 (scored.groups == index) & (scored.bar_rows >= start) & (scored.bar_rows < stop)
             )
             signals[symbol] = Signals.from_rows(
                 bars[symbol], start, stop, mine.bar_rows, mine.proba, mine.signals
             )
+    if not signals:
+        raise DataError("backtest: no symbol has two bars or more in the traded span")
     return signals

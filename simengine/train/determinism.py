@@ -8,6 +8,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from simengine.log import get_logger
+
+logger = get_logger(__name__)
+
 
 def make_deterministic() -> None:
     """Start TensorFlow and let every operation of this process give the same bytes each time.
@@ -32,7 +36,7 @@ def _switch() -> None:
 
 @contextmanager
 def _native_stderr_set_aside() -> Iterator[None]:
-    """Keep what compiled code writes to stderr; show it only when the block fails."""
+    """Move what compiled code writes to stderr into the log at debug level; show it when the block fails."""
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as aside:
@@ -46,6 +50,8 @@ def _native_stderr_set_aside() -> Iterator[None]:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+            aside.seek(0)
+            logger.debug("TensorFlow's start-up notes:\n%s", aside.read().decode(errors="replace"))
 
 
 def seed_libraries(seed: int) -> None:

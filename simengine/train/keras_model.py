@@ -26,7 +26,7 @@ class KerasSignalModel(ABC):
     restoring into a model with other options is refused.
     """
 
-    uses: frozenset[str] = frozenset({"balancer", "reweighter", "loss"})
+    uses: frozenset[str] = frozenset({"balancer", "reweighter", "loss", "optimizer"})
     jit_steps: ClassVar[int | None] = None
     """Training steps from which compiling the step with XLA pays for itself; None never compiles."""
 

@@ -75,6 +75,44 @@ def test_a_missing_config(simengine, tmp_path):
     assert err == f"simengine: {tmp_path / 'confg.yaml'}: no such config file (did you mean 'config.yaml'?)\n"
 
 
+def test_a_plugin_that_ends_the_program_is_one_line(simengine, config, tmp_path):
+    (tmp_path / "leave.py").write_text("import sys\nsys.exit(0)\n")
+    path = config("plugins: [leave.py]\n")
+    assert simengine("check", path) == (
+        2,
+        "",
+        f"simengine: {path}:1: plugins.0: plugin 'leave.py': import failed: SystemExit: 0 "
+        f"({tmp_path}/leave.py:2)\n",
+    )
+
+
+def test_a_component_that_ends_the_program_is_a_bug_not_a_success(simengine, monkeypatch):
+    def leave(*_args, **_kwargs):
+        raise SystemExit(0)
+
+    monkeypatch.setattr("simengine.api.check", leave)
+    code, _, err = simengine("check", "config.yaml", "--quiet")
+    assert code == 3
+    assert err.endswith("internal error; the traceback above is a bug in simengine or in a plugin\n")
+
+
+@pytest.mark.parametrize("option", [(), ("--resolved",), ("--json",)])
+def test_only_the_schema_goes_without_a_config(simengine, option):
+    code, out, err = simengine("check", *option)
+    assert (code, out) == (2, "")
+    assert err == (
+        "simengine: Invalid value: give a CONFIG, for example config.yaml; only --schema works without one "
+        "(see: simengine check --help)\n"
+    )
+    assert simengine("check", "--schema") == simengine("check", ROOT / "config.yaml", "--schema")
+
+
+def test_a_warmup_of_the_whole_training_is_refused(simengine, config):
+    path = config("training:\n  warmup: 1.0\n")
+    _, _, err = simengine("check", path, "--quiet")
+    assert err == f"simengine: {path}:2: training.warmup: must be < 1, received 1.0\n"
+
+
 def test_the_schema_accepts_the_shipped_config(simengine):
     code, out, _ = simengine("check", ROOT / "config.yaml", "--schema")
     assert code == 0

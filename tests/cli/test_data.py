@@ -85,6 +85,38 @@ def test_repairs_are_counted(simengine, made, tmp_path):
     assert repairs["sorted"] > 0
 
 
+def test_empty_lines_and_ignored_columns_are_reported(simengine, made, tmp_path):
+    lines = pd.read_csv(made["csv"]).assign(trades=3, vwap=1.5).to_csv(index=False).splitlines()
+    path = tmp_path / "padded.csv"
+    path.write_text("\n".join([*lines[:2], "", *lines[2:5], "", *lines[5:], "", ""]) + "\n")
+    code, out, _ = simengine("data", "check", path, "--json")
+    assert code == 0
+    (symbol,) = json.loads(out)["symbols"]
+    assert symbol["repairs"] == {"empty_lines": 4}
+    assert symbol["ignored_columns"] == ["trades", "vwap"]
+    printed = {line.split()[0]: " ".join(line.split()[1:]) for line in simengine("data", "check", path)[1].splitlines()[1:]}
+    assert printed["repairs"] == "empty_lines 4"
+    assert printed["ignored_columns"] == "trades, vwap"
+    printed = simengine("data", "check", made["csv"])[1]
+    assert "repairs               none\n" in printed
+    assert "ignored_columns       none\n" in printed
+
+
+def test_make_into_what_is_no_folder(simengine, made):
+    path = made["csv"] / "x.csv"
+    assert simengine("data", "make", path, "--bars", "50") == (
+        2,
+        "",
+        f"simengine: {path}: cannot be written (Not a directory); choose a folder that can be written to\n",
+    )
+
+
+def test_a_name_that_the_system_refuses(simengine):
+    code, _, err = simengine("data", "check", f"{'x' * 300}.csv")
+    assert code == 2
+    assert "no such file" in err
+
+
 def test_a_missing_file(simengine, made):
     code, _, err = simengine("data", "check", made["csv"].with_name("bar.csv"))
     assert code == 2

@@ -25,7 +25,9 @@ def run(tmp_path: Path, make_entry) -> Path:
     path.mkdir()
     entry = make_entry()
     (path / "config.resolved.yaml").write_text(CONFIG)
-    (path / "manifest.json").write_text(json.dumps({"data_sha256": "ab", "train_share": [0.3, 0.3, 0.4]}))
+    (path / "manifest.json").write_text(
+        json.dumps({"data_sha256": "ab", "horizon_bars": 2, "train_share": [0.3, 0.3, 0.4]})
+    )
     entry.predictions.to_parquet(path / "predictions.parquet")
     entry.equity.to_parquet(path / "equity.parquet")
     trades = entry.trades.assign(side="long", slippage=0.0, pnl=17.0, mae=0.0, mfe=0.1, bars_held=3)

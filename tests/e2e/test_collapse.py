@@ -18,7 +18,5 @@ def test_collapsed_yaml_says_buy_and_the_decision_rule_cures_it(root, tmp_path):
     cured = api.run(root / "examples" / "collapsed.yaml", overrides=(*SMALLER, *cure), out=tmp_path)
     test = cured.metrics["classification"]["test"]
     assert test["raw_argmax_share"][2] > 0.80
-    assert cured.metrics["classification"]["val"]["decided_share"] == pytest.approx(
-        [0.28, 0.34, 0.38], abs=0.06
-    )
+    assert test["decided_share"] == pytest.approx(test["label_share"], abs=0.05)
     assert test["nll"] < test["raw_nll"]

@@ -44,7 +44,7 @@ def test_backtest_on_the_bars_it_was_trained_on_is_marked_in_sample(small_run, o
     assert "overlap the train or validation span" in caplog.text
     written = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert written["in_sample"] is True
-    assert result.metrics["classification"]["n"] > 6000
+    assert result.metrics["classification"]["bars"]["n"] > 6000
     with pytest.raises(RunError, match="exists already"):
         api.backtest(small_run.run_dir, out=tmp_path / "out")
 

@@ -24,7 +24,7 @@ def frictionless(returns):
     """A simulation as a sum: each target earns the next return of its symbol."""
 
     def run(targets):
-        return float(np.mean([(targets[s] * r).sum() for s, r in returns.items()]))
+        return float(np.mean([(hold_targets(targets[s]) * r).sum() for s, r in returns.items()]))
 
     return run
 
@@ -84,9 +84,11 @@ def test_every_shift_keeps_each_symbols_own_targets():
 
     found = random_shift_percentile(run, targets, n=30, seed=3)
     own, shifted = seen[0], seen[1:]
-    np.testing.assert_array_equal(own["A"], [1, 1, 0, -1])
-    rolls = {s: [tuple(np.roll(own[s], k)) for k in range(1, len(own[s]))] for s in own}
-    assert all(tuple(moved[s]) in rolls[s] for moved in shifted for s in moved)
+    np.testing.assert_array_equal(own["A"], targets["A"])
+    held = {s: hold_targets(x) for s, x in targets.items()}
+    rolls = {s: [tuple(np.roll(x, k)) for k in range(1, len(x))] for s, x in held.items()}
+    assert all(tuple(hold_targets(moved[s])) in rolls[s] for moved in shifted for s in moved)
+    assert any(np.isnan(moved["A"]).any() for moved in shifted)
     assert len({(*moved["A"], *moved["B"]) for moved in shifted}) > 6  # symbols move independently
     assert np.isnan(targets["A"][1])
     again = random_shift_percentile(run, targets, n=30, seed=3)

@@ -134,6 +134,11 @@ class Leveraged:
         return np.full(len(context.signals), np.inf)
 
 
+class Borrowing:
+    def targets(self, context):
+        return np.where(context.signals == 2, 2.0, np.nan)
+
+
 class BatchNorm:
     weight = 1.0
 
@@ -225,6 +230,7 @@ class Fine:
         ("labeler", GreedyLabeler, "looks ahead: bars from train_end on change what fit() learns"),
         ("strategy", Clairvoyant, "looks ahead: bars or predictions after t change the targets up to t"),
         ("strategy", Leveraged, "targets() must be finite, or NaN to keep the last target"),
+        ("strategy", Borrowing, "targets() must lie in [-1, 1] or be NaN, received [2.0]"),
         ("tta", BatchNorm, "a sample's result depends on the other samples of its batch"),
         ("balancer", LongBatches, "a batch must hold 1 to 32 rows, received 500"),
         ("balancer", GlobalRandom, "two epochs with the same random stream differ"),

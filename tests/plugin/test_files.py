@@ -64,6 +64,23 @@ def test_missing_modules(name, tmp_path):
     assert refused(name, tmp_path) == f"plugin {name!r}: no module of this name is installed"
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("raise SystemExit\n", "SystemExit: "),
+        ("import not_there_either\n", "ModuleNotFoundError: No module named 'not_there_either'"),
+    ],
+)
+def test_an_installed_module_that_fails(text, reason, tmp_path, monkeypatch):
+    (tmp_path / "a_failing_module").mkdir()
+    (tmp_path / "a_failing_module" / "__init__.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("a_failing_module", "a_failing_module.inner"):
+        message = refused(name, None)
+        assert message.startswith(f"plugin {name!r}: import failed: {reason}")
+        assert message.endswith(f"({tmp_path}/a_failing_module/__init__.py:1)")
+
+
 def test_a_path_without_its_ending(tmp_path):
     assert refused("./mine", tmp_path) == (
         "plugin './mine': no module of this name is installed; a file's name ends in .py"
@@ -78,6 +95,7 @@ def test_a_path_without_its_ending(tmp_path):
             "import json\n\nx = nothing\n",
             "import failed: NameError: name 'nothing' is not defined ({path}:3)",
         ),
+        ("import sys\nsys.exit(0)\n", "import failed: SystemExit: 0 ({path}:2)"),
         ("import not_there\n", "import failed: ModuleNotFoundError: No module named 'not_there' ({path}:1)"),
     ],
 )

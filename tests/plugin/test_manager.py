@@ -24,7 +24,7 @@ def installed(monkeypatch):
     def install(**found):
         def loader(value):
             def load():
-                if isinstance(value, Exception):
+                if isinstance(value, BaseException):
                     raise value
                 return value
 
@@ -64,6 +64,23 @@ def test_loading_order(builtin_package, installed, plugin, sharpen, tmp_path):
 def test_without_discovery_nothing_installed_is_seen(installed):
     installed(broken=ImportError("no"))
     assert build_registry(builtins=(), discover=False).broken == {}
+
+
+def test_an_installed_plugin_that_ends_the_program_is_a_broken_one(installed, caplog):
+    installed(leaving=SystemExit(0))
+    assert build_registry(builtins=()).broken == {"leaving": "SystemExit: 0"}
+    assert caplog.messages == ["installed plugin 'leaving' could not be loaded: SystemExit: 0"]
+
+
+def test_a_hook_that_ends_the_program(plugin):
+    def leave():
+        raise SystemExit(0)
+
+    mine = plugin()
+    mine.simengine_register_calibrators = hookimpl(specname="simengine_register_calibrators")(leave)
+    with pytest.raises(PluginError) as caught:
+        build_registry(objects=[mine], builtins=(), discover=False)
+    assert str(caught.value) == "plugin 'mine': simengine_register_calibrators failed: SystemExit: 0"
 
 
 PLUGIN = """

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from simengine.errors import PluginError
+from simengine.errors import PluginError, RunError
 from simengine.plugin.kinds import KINDS
 from simengine.plugin.manager import build_registry
 from simengine.plugin.scaffold import new_plugin
@@ -37,11 +37,31 @@ def test_nothing_is_overwritten(tmp_path):
     assert [item.name for item in tmp_path.iterdir()] == ["test_mine.py"]
 
 
-@pytest.mark.parametrize("name", ["My", "1st", "a-b", "", "class", "../x"])
+@pytest.mark.parametrize("name", ["My", "1st", "a-b", "", "../x", "none", "off", "null"])
 def test_names_that_cannot_be_used(name, tmp_path):
     with pytest.raises(PluginError) as caught:
         new_plugin("loss", name, tmp_path)
-    assert str(caught.value) == (f"a component's name is lower-case letters, digits and _, received {name!r}")
+    assert str(caught.value) == (
+        "a component's name is lower-case letters, digits and _, and not one of none, null, off; "
+        f"received {name!r}"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_keyword_of_python(tmp_path):
+    with pytest.raises(PluginError, match=r"^'class' is a keyword of Python; choose another name$"):
+        new_plugin("loss", "class", tmp_path)
+
+
+@pytest.mark.parametrize(("below", "reason"), [(".", "it is a file"), ("x", "Not a directory")])
+def test_a_folder_that_is_a_file(below, reason, tmp_path):
+    folder = tmp_path / "file" / below
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(RunError) as caught:
+        new_plugin("loss", "mine", folder)
+    assert str(caught.value) == (
+        f"{folder / 'mine.py'}: cannot be written ({reason}); choose a folder that can be written to"
+    )
 
 
 def test_a_name_that_would_hide_a_module(tmp_path):

@@ -150,6 +150,7 @@ MANIFEST: dict[str, Any] = {
     "git_commit": None,
     "seed": 7,
     "data_sha256": "ab" * 32,
+    "horizon_bars": 12,
     "train_share": SHARES,
     "versions": {"numpy": "2.4"},
 }

@@ -11,9 +11,12 @@ from simengine import Component, PerClass, hookimpl
 from simengine.errors import DataError
 from simengine.evaluate.classification import argmax_signals, class_shares
 from simengine.evaluate.logproba import check_scores
+from simengine.log import get_logger
 from simengine.types import N_CLASSES, DecisionContext, FloatArray, IntArray, LabelArray, Signal
 
 _STEPS = 200  # halvings of an interval of about 40 nats: far below the spacing of doubles
+
+logger = get_logger(__name__)
 
 
 class PriorMatched:
@@ -63,11 +66,13 @@ class PriorMatched:
     def fit(self, log_proba: FloatArray, labels: LabelArray, context: DecisionContext) -> PriorMatched:
         """Find the offsets on calibrated validation scores (n, 3) and labels (n,).
 
+        Rows with equal scores are decided alike. Where that keeps the shares from being reached, a warning
+        says by how much, and ``reached_share_`` holds what was reached.
+
         Raises
         ------
         DataError
-            If a class is to get less than one row, or rows with equal scores keep the shares from
-            being reached.
+            If a class is to get less than one row.
         """
         check_scores(log_proba, labels)
         share = class_shares(labels) if self.target is None else np.array(self.target, dtype=np.float64)
@@ -84,11 +89,13 @@ class PriorMatched:
         self.reached_share_ = class_shares(self.decide(log_proba))
         if np.abs(self.reached_share_ - share).max() > max(self.tolerance, 1 / len(labels)):
             distinct = len(np.unique(log_proba, axis=0))
-            raise DataError(
-                f"decision prior_matched: cannot reach the shares {_text(share)} on {len(labels)} validation "
-                f"rows, nearest found {_text(self.reached_share_)}, because scores are equal "
-                f"({distinct} distinct); use a model with finer scores, decision: argmax, or a larger "
-                "tolerance"
+            logger.warning(
+                "decision prior_matched: cannot reach the shares %s on %d validation rows, nearest found %s, "
+                "because scores are equal (%d distinct); use a model with finer scores",
+                _text(share),
+                len(labels),
+                _text(self.reached_share_),
+                distinct,
             )
         return self
 

@@ -44,6 +44,11 @@ class CsvSource:
         self.time_format = time_format
         self.delimiter = delimiter
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that `load` reads, for the manifest of a run."""
+        return (self.path,) if isinstance(self.path, str) else self.path
+
     def load(self) -> dict[str, Bars]:
         """Return validated bars by symbol."""
         read = partial(read_csv, symbol=self.symbol, time_format=self.time_format, delimiter=self.delimiter)

@@ -35,6 +35,11 @@ class ParquetSource:
         self.path = path
         self.symbol = symbol
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that `load` reads, for the manifest of a run."""
+        return (self.path,) if isinstance(self.path, str) else self.path
+
     def load(self) -> dict[str, Bars]:
         """Return validated bars by symbol."""
         return read_files(self.path, partial(read_parquet, symbol=self.symbol))

@@ -62,6 +62,14 @@ class SampleSource:
     def load(self) -> dict[str, Bars]:
         """Return the validated bars of the one symbol."""
         sample = _SAMPLES[self.name]
+        return read_csv(self._path(sample), symbol=sample.symbol, time_format=sample.time_format)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The file that `load` reads, for the manifest of a run."""
+        return (str(self._path(_SAMPLES[self.name])),)
+
+    def _path(self, sample: _Sample) -> Path:
         # find_spec locates a top-level package without importing it.
         spec = find_spec(sample.package)
         if spec is None or spec.origin is None:
@@ -71,7 +79,7 @@ class SampleSource:
             raise DataError(
                 f"{path}: no such file in this version of {sample.distribution}; use another version"
             )
-        return read_csv(path, symbol=sample.symbol, time_format=sample.time_format)
+        return path
 
 
 @hookimpl

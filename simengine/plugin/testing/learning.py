@@ -16,7 +16,7 @@ from simengine.types import EpochRecord, Float32Array, IntArray, LabelArray
 
 N_ROWS = 500
 BATCH = 32
-PARTS = frozenset({"balancer", "reweighter", "loss"})
+PARTS = frozenset({"balancer", "reweighter", "loss", "optimizer"})
 
 
 def check_balancer(case: Case) -> None:

@@ -146,12 +146,14 @@ def _check_label_causality(case: Case, fitted: Any, bars: Bars) -> None:  # noqa
 
 
 def check_strategy(case: Case) -> None:
-    """Finite or NaN exposures that neither later bars nor later predictions can change."""
+    """Exposures in [-1, 1] or NaN that neither later bars nor later predictions can change."""
     context = make_context(N_BARS, 300, case.seed)
     with case.untouched("targets()", context):
         targets = case.fresh().targets(context)
     case.array(targets, "targets()", (N_BARS,), np.float64)
     case.expect(not np.isinf(targets).any(), "targets() must be finite, or NaN to keep the last target")
+    beyond = targets[np.abs(targets) > 1]
+    case.expect(len(beyond) == 0, f"targets() must lie in [-1, 1] or be NaN, received {beyond[:1].tolist()}")
     case.same(targets, case.fresh().targets(context), "two calls with the same context differ")
     for t in CUTS:
         for how in CHANGES:

@@ -95,16 +95,16 @@ def test_few_ties_are_met_as_near_as_they_allow():
     assert np.abs(rule.reached_share_ - rule.target_share_).max() < 0.05
 
 
-def test_rows_that_share_one_score_are_refused_with_the_figures():
+def test_rows_that_share_one_score_are_decided_alike_and_a_warning_gives_the_figures(caplog):
     scores = np.tile(np.log([0.28, 0.34, 0.38]), (100, 1))
     labels = np.repeat([0, 1, 2], [28, 34, 38]).astype(np.int8)
-    with pytest.raises(DataError) as caught:
-        PriorMatched().fit(scores, labels, CONTEXT)
-    assert str(caught.value) == (
+    rule = PriorMatched().fit(scores, labels, CONTEXT)
+    assert caplog.messages == [
         "decision prior_matched: cannot reach the shares 0.280 / 0.340 / 0.380 on 100 validation rows, "
         "nearest found 0.000 / 0.000 / 1.000, because scores are equal (1 distinct); use a model with finer "
-        "scores, decision: argmax, or a larger tolerance"
-    )
+        "scores"
+    ]
+    np.testing.assert_array_equal(rule.reached_share_, [0, 0, 1])
 
 
 def test_three_scores_in_the_right_proportion_are_told_apart():
