@@ -94,7 +94,10 @@ def test_empty_lines_and_ignored_columns_are_reported(simengine, made, tmp_path)
     (symbol,) = json.loads(out)["symbols"]
     assert symbol["repairs"] == {"empty_lines": 4}
     assert symbol["ignored_columns"] == ["trades", "vwap"]
-    printed = {line.split()[0]: " ".join(line.split()[1:]) for line in simengine("data", "check", path)[1].splitlines()[1:]}
+    printed = {
+        line.split()[0]: " ".join(line.split()[1:])
+        for line in simengine("data", "check", path)[1].splitlines()[1:]
+    }
     assert printed["repairs"] == "empty_lines 4"
     assert printed["ignored_columns"] == "trades, vwap"
     printed = simengine("data", "check", made["csv"])[1]
