@@ -258,10 +258,13 @@ def check(
     from simengine.plugin.check import check_config
     from simengine.steps.parts import build_parts
     from simengine.steps.prepare import prepare
+    from simengine.steps.trade import rehearse
 
     loaded, registry = _load(config, overrides, plugins)
     loaded = check_config(loaded, registry)
-    prepared = prepare(loaded, build_parts(loaded, registry))
+    parts = build_parts(loaded, registry)
+    prepared = prepare(loaded, parts)
+    rehearse(loaded.backtest, parts, prepared)
     segments = [
         {
             "segment": name,

@@ -81,6 +81,7 @@ def run(
 
         with session.stage("prepare"):
             prepared = prepare.prepare(config, parts)
+            trade.rehearse(config.backtest, parts, prepared)
             prepare.keep(prepared, parts, run_dir)
         with session.stage("train"):
             learn.learn(config, parts, prepared, session, progress or NoProgress())

@@ -44,7 +44,8 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror or error
+        taken = isinstance(error, FileExistsError)
+        reason = f"{error.filename} is a file" if taken else error.strerror or error
         raise RunError(
             f"{path}: cannot be written ({reason}); choose a folder that can be written to"
         ) from error

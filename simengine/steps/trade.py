@@ -198,6 +198,21 @@ def trade(
     )
 
 
+def rehearse(config: Backtest, parts: Parts, prepared: Prepared) -> None:
+    """Simulate an idle account on the test segment: what the engine would refuse, it refuses now.
+
+    Otherwise costs that do not fit the bars would be found out only after training.
+    """
+    account = Account.build(config, parts.fees, parts.slippage)
+    traded = {
+        symbol: bars.slice(*ranges.test)
+        for (symbol, bars), ranges in zip(prepared.bars.items(), prepared.dataset.segments, strict=True)
+        if ranges.test[1] - ranges.test[0] >= 2
+    }
+    if traded:
+        account.simulate(traded, {symbol: np.zeros(len(bars)) for symbol, bars in traded.items()})
+
+
 def trade_test(
     config: Backtest, parts: Parts, prepared: Prepared, test: Scored, registry: Registry
 ) -> Trading:

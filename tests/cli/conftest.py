@@ -1,20 +1,6 @@
-"""Run the command line in this process."""
+"""Config files for the command line."""
 
 import pytest
-
-from simengine.cli.app import execute
-
-
-@pytest.fixture
-def simengine(capsys):
-    """Return a function: arguments to (exit code, stdout, stderr)."""
-
-    def call(*arguments):
-        code = execute([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

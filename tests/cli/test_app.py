@@ -75,6 +75,17 @@ def test_run_takes_a_config_or_a_run_to_resume(simengine, arguments):
     assert "give a CONFIG, or --resume RUN, and not both" in err
 
 
+def test_runs_into_a_file(simengine, tmp_path):
+    config, out = tmp_path / "config.yaml", tmp_path / "runs"
+    config.write_text("data: {source: {type: oracle_market, symbols: 1, bars: 3000}}\n")
+    out.write_text("mine")
+    assert simengine("run", config, "--out", out, "--quiet") == (
+        2,
+        "",
+        f"simengine: {out}: cannot be written ({out} is a file); choose a folder that can be written to\n",
+    )
+
+
 def test_a_bug_shows_its_traceback_and_exits_with_3(simengine, monkeypatch):
     def broken(*_args, **_kwargs):
         raise RuntimeError("broken on purpose")

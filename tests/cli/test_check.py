@@ -117,3 +117,17 @@ def test_the_schema_accepts_the_shipped_config(simengine):
     code, out, _ = simengine("check", ROOT / "config.yaml", "--schema")
     assert code == 0
     assert json.loads(out)["properties"]["training"]
+
+
+def test_costs_that_do_not_fit_the_bars_are_found_before_training(simengine, config, tmp_path):
+    path = tmp_path / "bars.csv"
+    assert simengine("data", "make", path, "--symbols", "1", "--bars", "3000")[0] == 0
+    lines = path.read_text().splitlines()
+    *fields, symbol = lines[2900].split(",")
+    lines[2900] = ",".join([*fields[:-1], "0", symbol])
+    path.write_text("\n".join(lines) + "\n")
+    text = f"data: {{source: {{type: csv, path: {path}}}}}\nbacktest: {{slippage: volume_impact}}\n"
+    code, _, err = simengine("check", config(text), "--quiet")
+    assert code == 2
+    assert "volume" in err
+    assert err.count("\n") == 1

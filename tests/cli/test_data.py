@@ -110,7 +110,8 @@ def test_make_into_what_is_no_folder(simengine, made):
     assert simengine("data", "make", path, "--bars", "50") == (
         2,
         "",
-        f"simengine: {path}: cannot be written (Not a directory); choose a folder that can be written to\n",
+        f"simengine: {path}: cannot be written ({made['csv']} is a file); "
+        "choose a folder that can be written to\n",
     )
 
 

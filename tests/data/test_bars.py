@@ -120,7 +120,7 @@ def test_turnover_is_kept():
 
 def test_other_columns_are_ignored_and_named_in_the_log(caplog):
     with caplog.at_level(logging.INFO, logger="simengine"):
-        from_frame(frame(**{"Adj Close": 1.0, "trades": 3}), origin="x.csv")
+        found = from_frame(frame(**{"Adj Close": 1.0, "trades": 3}), origin="x.csv")
     assert [record.getMessage() for record in caplog.records] == ["x.csv: columns ignored: Adj Close, trades"]
     assert [bars.ignored_columns for bars in found.values()] == [("Adj Close", "trades")]
 

@@ -1,6 +1,8 @@
 """What can be done with a finished run, without training it again."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,20 @@ def own_bars(small_run, tmp_path_factory):
     path = tmp_path_factory.mktemp("bars") / "own.parquet"
     api.data_make(path, market="realistic", symbols=2, bars=4000)
     return path
+
+
+@pytest.fixture
+def copy(small_run, tmp_path):
+    """A copy of the small run that a test may write into."""
+    return Path(shutil.copytree(small_run.run_dir, tmp_path / "copy"))
+
+
+@pytest.fixture
+def unsigned(copy):
+    """A copy whose manifest no longer holds the hashes of the files, so that they may be changed."""
+    manifest = json.loads((copy / "manifest.json").read_text(encoding="utf-8"))
+    (copy / "manifest.json").write_text(json.dumps({**manifest, "artefacts": {}}), encoding="utf-8")
+    return copy
 
 
 def test_backtest_repeats_the_figures_of_the_run(small_run):
@@ -77,15 +93,76 @@ def test_compare_needs_two_runs(small_run):
         api.compare([small_run.run_dir])
 
 
-def test_explain_adds_up_and_names_features(small_run):
-    explanation = api.explain(small_run.run_dir, samples=2, background=2)
+def test_explain_adds_up_and_names_features(copy):
+    explanation = api.explain(copy, samples=2, background=2)
     assert explanation.completeness_error < 1e-5
     assert explanation.feature_values.shape == (2, 25, 3)
     assert explanation.time_values.shape == (2, 60, 3)
-    assert (small_run.run_dir / "explain.json").is_file()
+    assert (copy / "explain.json").is_file()
 
 
-def test_report_can_be_written_again(small_run):
-    (small_run.run_dir / "report.html").unlink()
-    assert api.report(small_run.run_dir) == small_run.run_dir / "report.html"
-    assert "<html" in (small_run.run_dir / "report.html").read_text(encoding="utf-8")
+def test_report_can_be_written_again(copy):
+    (copy / "report.html").unlink()
+    assert api.report(copy) == copy / "report.html"
+    assert "<html" in (copy / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_raw_probability_of_zero_is_no_obstacle(unsigned):
+    table = pd.read_parquet(unsigned / "predictions.parquet")
+    table[["raw_sell", "raw_hold", "raw_buy"]] = [0.0, 0.0, 1.0]
+    table.to_parquet(unsigned / "predictions.parquet", index=False)
+    assert api.backtest(unsigned).metrics["backtest"]["trades"] > 0
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.unlink(), "cannot be read ("),
+        (lambda path: path.write_bytes(path.read_bytes()[:5000]), "cannot be read ("),
+        (
+            lambda path: pd.read_parquet(path).drop(columns="p_buy").to_parquet(path),
+            "column 'p_buy' is missing; found: symbol, timestamp, ",
+        ),
+        (
+            lambda path: pd.read_parquet(path).iloc[:-1].to_parquet(path),
+            "its test rows do not match the bars; run it again",
+        ),
+    ],
+)
+def test_backtest_of_missing_or_damaged_predictions(unsigned, damage, message):
+    damage(unsigned / "predictions.parquet")
+    with pytest.raises(RunError) as caught:
+        api.backtest(unsigned)
+    assert str(caught.value).startswith(f"{unsigned / 'predictions.parquet'}: {message}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "origin.json"])
+def test_damaged_json_is_one_line(unsigned, name):
+    (unsigned / name).write_text("{")
+    with pytest.raises(RunError) as caught:
+        api.backtest(unsigned)
+    assert str(caught.value) == (
+        f"{unsigned / name}: no valid JSON (Expecting property name enclosed in double quotes: "
+        "line 1 column 2 (char 1)); restore the file or run again"
+    )
+
+
+def test_an_origin_without_its_folder(unsigned):
+    (unsigned / "origin.json").write_text("{}")
+    with pytest.raises(RunError) as caught:
+        api.backtest(unsigned)
+    assert str(caught.value) == (
+        f"{unsigned / 'origin.json'}: base_dir: expected a str, received nothing; "
+        "restore the file or run again"
+    )
+
+
+def test_results_into_what_is_no_folder(small_run, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(RunError) as caught:
+        api.backtest(small_run.run_dir, out=tmp_path / "file" / "x")
+    assert str(caught.value) == (
+        f"{tmp_path / 'file' / 'x' / 'trades.csv'}: cannot be written (Not a directory); "
+        "choose a folder that can be written to"
+    )

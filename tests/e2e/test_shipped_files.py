@@ -1,6 +1,7 @@
 """What lies at the top of the repository says what the code does."""
 
 import json
+import tomllib
 
 import pytest
 
@@ -10,8 +11,13 @@ from simengine.config.schema import Config
 
 def test_the_shipped_schema_is_the_current_one(root):
     shipped = json.loads((root / "config.schema.json").read_text(encoding="utf-8"))
-    assert shipped == api.schema(root / "config.yaml"), (
-        "simengine check config.yaml --schema > config.schema.json"
+    assert shipped == api.schema(), "simengine check --schema > config.schema.json"
+
+
+def test_the_source_distribution_holds_what_the_tests_read(root):
+    build = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]
+    assert {"config.yaml", "config.schema.json", "examples", "docs", "README.md"} <= set(
+        build["targets"]["sdist"]["include"]
     )
 
 

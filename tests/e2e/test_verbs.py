@@ -5,25 +5,11 @@ import shutil
 
 import pytest
 
-from simengine.cli.app import execute
-
 
 @pytest.fixture
 def run(small_run, tmp_path):
     """A copy of the small run, for verbs that write into it."""
     return shutil.copytree(small_run.run_dir, tmp_path / "run")
-
-
-@pytest.fixture
-def simengine(capsys):
-    """Run the command line in this process."""
-
-    def call(*arguments):
-        code = execute([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 def test_backtest_names_the_span_and_the_baselines(simengine, run):

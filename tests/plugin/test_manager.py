@@ -73,11 +73,11 @@ def test_an_installed_plugin_that_ends_the_program_is_a_broken_one(installed, ca
 
 
 def test_a_hook_that_ends_the_program(plugin):
+    @hookimpl
     def leave():
         raise SystemExit(0)
 
-    mine = plugin()
-    mine.simengine_register_calibrators = hookimpl(specname="simengine_register_calibrators")(leave)
+    mine = plugin(simengine_register_calibrators=leave)
     with pytest.raises(PluginError) as caught:
         build_registry(objects=[mine], builtins=(), discover=False)
     assert str(caught.value) == "plugin 'mine': simengine_register_calibrators failed: SystemExit: 0"

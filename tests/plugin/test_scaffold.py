@@ -53,14 +53,16 @@ def test_a_keyword_of_python(tmp_path):
         new_plugin("loss", "class", tmp_path)
 
 
-@pytest.mark.parametrize(("below", "reason"), [(".", "it is a file"), ("x", "Not a directory")])
+@pytest.mark.parametrize(("below", "reason"), [(".", "{file} is a file"), ("x", "Not a directory")])
 def test_a_folder_that_is_a_file(below, reason, tmp_path):
-    folder = tmp_path / "file" / below
-    (tmp_path / "file").write_text("mine")
+    file = tmp_path / "file"
+    file.write_text("mine")
+    folder = file / below
     with pytest.raises(RunError) as caught:
         new_plugin("loss", "mine", folder)
     assert str(caught.value) == (
-        f"{folder / 'mine.py'}: cannot be written ({reason}); choose a folder that can be written to"
+        f"{folder / 'mine.py'}: cannot be written ({reason.format(file=file)}); "
+        "choose a folder that can be written to"
     )
 
 

@@ -51,6 +51,27 @@ def message(**options):
     return str(caught.value)
 
 
+def test_empty_lines_count_for_the_symbol_of_the_row_above(write, caplog):
+    a, b = (
+        ",".join(row.strip() for row in (text, name)) + "\n" for text, name in zip(ROWS, "AB", strict=False)
+    )
+    header = HEADER.strip() + ",symbol\n"
+    name = write(f"{header}\n{a}\n\n{b},,,,,,\n")
+    with caplog.at_level("INFO", logger="simengine"):
+        found = CsvSource(path=name).load()
+    assert {symbol: dict(bars.repairs) for symbol, bars in found.items()} == {
+        "A": {"empty_lines": 3},
+        "B": {"empty_lines": 1},
+    }
+    assert caplog.messages == ["bars.csv: 4 empty lines skipped"]
+    assert dict(CsvSource(path=name, symbol="B").load()["B"].repairs) == {"empty_lines": 1}
+
+
+def test_a_file_of_empty_lines_holds_no_bars(write):
+    name = write(HEADER + "\n\n")
+    assert message(path=name) == "bars.csv: there are no bars; the file has a header but no rows"
+
+
 def test_csv_form_of_a_parquet_file_gives_the_same_bytes(tmp_path):
     table = random_table().astype({"symbol": "category"})
     table.to_parquet(tmp_path / "x.parquet")
