@@ -228,7 +228,7 @@ def _prepared(run: RunDir, config: Config, parts: Parts) -> Prepared:
     """Prepare the run's own bars again and check that they are the ones it was trained on."""
     _warn_of_changed_plugins(run, config)
     prepared = prepare(config, parts)
-    if data_sha256(prepared.bars) != run.read_json(MANIFEST)["data_sha256"]:
+    if data_sha256(prepared.bars) != run.read_value(MANIFEST, "data_sha256", str):
         raise RunError(f"{run.path}: the bars of data.source changed since this run was trained")
     return prepared
 
@@ -270,7 +270,7 @@ def _other_bars(run: RunDir, config: Config, parts: Parts, registry: Registry) -
             log_proba=labelled.log_proba,
             signals=labelled.signals,
             forward_return=labelled.forward_return,
-            train_share=np.asarray(run.read_json(MANIFEST)["train_share"]),
+            train_share=np.asarray(run.read_value(MANIFEST, "train_share", list)),
             horizon_bars=dataset.horizon_bars,
         )
         metrics["classification"] = {"bars": figures}
@@ -299,6 +299,6 @@ def _traded_rows(scored: infer.Scored, group: int) -> tuple[int, int]:
 
 
 def _overlaps(run: RunDir, dataset: Dataset) -> bool:
-    split = run.read_json(MANIFEST)["split"]
+    split = run.read_value(MANIFEST, "split", dict)
     start, val_end = (int(np.datetime64(split[name], "ns").astype(np.int64)) for name in ("start", "val_end"))
     return bool(((dataset.timestamp >= start) & (dataset.timestamp < val_end)).any())

@@ -32,6 +32,7 @@ def print_classification(metrics: Metrics, where: str = "test") -> None:
             ("argmax, raw", shares(test["raw_argmax_share"])),
             ("argmax, calibrated", shares(test["argmax_share"])),
             ("decided", shares(test["decided_share"])),
+            *([("exact, argmax", shares(oracle["argmax_share"]))] if oracle else []),
         ]
     )
     emit()

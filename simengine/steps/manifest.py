@@ -78,7 +78,7 @@ def write_manifest(
         "name": config.name,
         "seed": config.seed,
         "config_sha256": config_hash(config),
-        "data_sha256": run_dir.read_json(DATA)["sha256"],
+        "data_sha256": run_dir.read_value(DATA, "sha256", str),
         "input_files": source_files(parts.source),
         "git_commit": git_commit(Path(__file__).parent),
         "versions": library_versions(),
@@ -86,6 +86,11 @@ def write_manifest(
         "plugin_files": read_origin(run_dir)["plugin_files"],
         "bars": {symbol: len(bars) for symbol, bars in prepared.bars.items()},
         "repairs": {symbol: dict(bars.repairs) for symbol, bars in prepared.bars.items() if bars.repairs},
+        "ignored_columns": {
+            symbol: list(bars.ignored_columns)
+            for symbol, bars in prepared.bars.items()
+            if bars.ignored_columns
+        },
         "holes": dict(prepared.dataset.counts),
         "split": {
             name: str(np.datetime64(value, "ns"))
@@ -141,7 +146,7 @@ def check_artefacts(run_dir: RunDir) -> None:
     RunError
         Naming the first file that is missing or was changed since.
     """
-    for name, digest in run_dir.read_json(MANIFEST).get("artefacts", {}).items():
+    for name, digest in run_dir.read_value(MANIFEST, "artefacts", dict).items():
         if name == REPORT:
             continue  # `simengine report` writes it again
         path = run_dir / name

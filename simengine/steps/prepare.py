@@ -147,7 +147,7 @@ def keep(prepared: Prepared, parts: Parts, run_dir: RunDir) -> None:
         When a resumed run finds other bars than it was started with.
     """
     found = data_sha256(prepared.bars)
-    if run_dir.has(DATA) and run_dir.read_json(DATA)["sha256"] != found:
+    if run_dir.has(DATA) and run_dir.read_value(DATA, "sha256", str) != found:
         raise RunError(f"{run_dir.path}: the bars changed since this run was started; start a new run")
     write_json(run_dir / DATA, {"sha256": found})
     write_json(run_dir / SCALER, prepared.dataset.scaler.to_dict())
