@@ -69,7 +69,7 @@ def run(
         One line on what is wrong, where and how to mend it.
     """
     from simengine import pipeline
-    from simengine.steps.origin import changed_plugins, read_origin
+    from simengine.steps.origin import check_unchanged, read_origin
 
     if resume is not None:
         if config is not None or overrides:
@@ -80,11 +80,7 @@ def run(
                 f"{resume}: this run is finished; start a new one, or trade it again with: backtest"
             )
         loaded, registry = _trained(run_dir, plugins)
-        changed = changed_plugins(run_dir, loaded)
-        if changed:
-            raise RunError(
-                f"{resume}: {', '.join(changed)} changed since this run was started; start a new run"
-            )
+        check_unchanged(run_dir, loaded)
         backtest = bool(read_origin(run_dir)["backtest"])
         return pipeline.run(loaded, registry, resume=run_dir, progress=progress, backtest=backtest)
     loaded, registry = _load(config, overrides, plugins)

@@ -136,7 +136,10 @@ def backtest(
 
 def compare_runs(runs: Sequence[RunDir], *, allow_different: bool) -> Comparison:
     """Compare finished runs over the intersection of their test times."""
-    return compare_entries([read_entry(run.path) for run in runs], allow_different=allow_different)
+    names = [run.path.name for run in runs]
+    labels = names if len(set(names)) == len(names) else [str(run.path) for run in runs]
+    entries = [read_entry(run.path, label) for run, label in zip(runs, labels, strict=True)]
+    return compare_entries(entries, allow_different=allow_different)
 
 
 def compare_strategies(

@@ -1,12 +1,20 @@
+import os
+
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from simengine.cli.app import execute
 from simengine.plugin.pytest_plugin import simengine_registry
 
 __all__ = ["simengine_registry"]
 
-settings.register_profile("simengine", deadline=None)
+# In the gate every run tries the same examples: a rare one is a finding for a developer's machine.
+settings.register_profile(
+    "simengine",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("simengine")
 
 

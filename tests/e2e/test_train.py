@@ -64,7 +64,17 @@ def test_resume_refuses_a_plugin_file_that_changed(root, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         api.run(root / "config.yaml", overrides=overrides, out=tmp_path, plugins=[stop])
     plugin.write_text(text.replace("(0.0, 0.0)", "(0.0, 0.5)"))
-    with pytest.raises(RunError, match=r"mine\.py changed since this run was started; start a new run"):
+    with pytest.raises(RunError, match=r"mine\.py changed since the run was started; start a new one"):
+        api.run(resume=stop.run_dir)
+
+
+def test_resume_refuses_a_config_that_changed(root, tmp_path):
+    stop = StopAfterTraining()
+    with pytest.raises(KeyboardInterrupt):
+        api.run(root / "config.yaml", overrides=QUICK, out=tmp_path, plugins=[stop])
+    resolved = stop.run_dir / "config.resolved.yaml"
+    resolved.write_text(resolved.read_text().replace("fee_bps: 10", "fee_bps: 0"))
+    with pytest.raises(RunError, match=r"config\.resolved\.yaml changed since the run was started"):
         api.run(resume=stop.run_dir)
 
 
