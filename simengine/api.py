@@ -249,9 +249,8 @@ def check(
     CheckFailedError
         When a class has under 1 % of the train labels.
     """
-    from simengine.data.labels import label_shares
-    from simengine.data.split import SEGMENTS
     from simengine.plugin.check import check_config
+    from simengine.steps.checkup import checkup
     from simengine.steps.parts import build_parts
     from simengine.steps.prepare import prepare
     from simengine.steps.trade import rehearse
@@ -261,26 +260,8 @@ def check(
     parts = build_parts(loaded, registry)
     prepared = prepare(loaded, parts)
     rehearse(loaded.backtest, parts, prepared)
-    segments = [
-        {
-            "segment": name,
-            "bars": sum(rows.rows(name)[1] - rows.rows(name)[0] for rows in prepared.dataset.segments),
-            "windows": len(windows),
-            "label_share": label_shares(windows.labels).tolist(),
-        }
-        for name, windows in zip(SEGMENTS, (prepared.train, prepared.val, prepared.test), strict=True)
-    ]
-    summary = {
-        "symbols": ", ".join(prepared.bars),
-        "bars": sum(map(len, prepared.bars.values())),
-        "features": prepared.train.n_features,
-        "window": prepared.dataset.length,
-        "horizon_bars": prepared.horizon_bars,
-        "repairs": {symbol: dict(b.repairs) for symbol, b in prepared.bars.items() if b.repairs},
-        "holes": dict(prepared.dataset.counts),
-    }
     name = "config" if isinstance(config, Mapping) else str(config)
-    return {"config": name, "ok": True, "summary": summary, "segments": segments}
+    return {"config": name, "ok": True, **checkup(prepared)}
 
 
 def resolved(
@@ -310,71 +291,16 @@ def schema(
 
 def plugins(config: ConfigSource | None = None) -> dict[str, Any]:
     """Return every component by kind, with the plugin that brings it and its summary."""
-    registry = _registry_of(config)
-    return {
-        kind.name: {
-            "where": kind.where,
-            "hook": kind.hook,
-            "components": [
-                {
-                    "name": name,
-                    "plugin": registry.provenance(kind.name, name),
-                    "summary": registry.summary(kind.name, name),
-                }
-                for name in registry.names(kind.name)
-            ],
-        }
-        for kind in registry.kinds.values()
-    }
+    from simengine.plugin.describe import describe_all
+
+    return describe_all(_registry_of(config))
 
 
 def plugin(kind: str, name: str, config: ConfigSource | None = None) -> dict[str, Any]:
     """Return one component: its documentation and its options with type, default and description."""
-    import inspect
+    from simengine.plugin.describe import describe
 
-    from simengine.plugin.schema import component_json_schema
-
-    registry = _registry_of(config)
-    component = registry.get(kind, name)
-    return {
-        "kind": kind,
-        "name": name,
-        "plugin": registry.provenance(kind, name),
-        "doc": inspect.getdoc(component.factory) or "",
-        "options": _option_rows(component_json_schema(registry, kind, name)),
-    }
-
-
-def _option_rows(schema: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return name, type, default and description of every option of a component's JSON schema."""
-    required = schema.get("required", ())
-    return [
-        {
-            "name": name,
-            "type": _type_text(option),
-            "default": "required" if name in required else option.get("default"),
-            "description": option.get("description", ""),
-        }
-        for name, option in schema.get("properties", {}).items()
-        if name != "type"
-    ]
-
-
-def _type_text(option: Mapping[str, Any]) -> str:
-    """Return the type of an option in words, from its JSON schema."""
-    if "enum" in option:
-        return " | ".join(map(str, option["enum"]))
-    if "const" in option:
-        return str(option["const"])
-    if "anyOf" in option:
-        return " | ".join(map(_type_text, option["anyOf"]))
-    if option.get("type") == "array":
-        return f"list of {_type_text(option.get('items', {}))}"
-    if option.get("type") == "object" and "properties" in option:
-        return "{" + ", ".join(option["properties"]) + "}"
-    bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-    limits = [f"{sign} {option[key]}" for key, sign in bounds.items() if key in option]
-    return " ".join([str(option.get("type", "any")), *limits])
+    return describe(_registry_of(config), kind, name)
 
 
 def new_plugin(kind: str, name: str, folder: str | Path = ".") -> tuple[Path, Path]:

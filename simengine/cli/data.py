@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -25,14 +24,7 @@ def check(path: Annotated[Path, typer.Argument(metavar="FILE")], as_json: Json =
         return
     for symbol in report["symbols"]:
         output.emit(symbol["symbol"])
-        output.rows([(name, _text(value)) for name, value in symbol.items() if name != "symbol"])
-
-
-def _text(value: object) -> str:
-    """Return a figure, a list or a count by name as a reader expects it in a line."""
-    if isinstance(value, Mapping):
-        value = [f"{name} {count}" for name, count in value.items()]
-    return (", ".join(value) or "none") if isinstance(value, list) else str(value)
+        output.rows([(name, output.words(value)) for name, value in symbol.items() if name != "symbol"])
 
 
 @app.command("make")

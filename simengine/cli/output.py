@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,16 @@ def shares(values: Sequence[float] | None) -> str:
         return "–"
     sell, hold, buy = (100 * value for value in values)
     return f"SELL {sell:5.1f}   HOLD {hold:5.1f}   BUY {buy:5.1f}  %"
+
+
+def words(value: object) -> str:
+    """Return a figure, a list, or counts by name as a reader expects them in a line."""
+    if isinstance(value, Mapping):
+        value = [
+            f"{name}: {words(item)}" if isinstance(item, Mapping) else f"{name} {item}"
+            for name, item in value.items()
+        ]
+    return (", ".join(map(str, value)) or "none") if isinstance(value, list) else str(value)
 
 
 def rows(pairs: Sequence[tuple[str, str]], indent: int = 2) -> None:

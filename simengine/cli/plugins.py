@@ -20,10 +20,10 @@ Config = Annotated[
 
 
 @app.callback()
-def root(context: typer.Context) -> None:
-    """List components, show one, or start a new one."""
+def root(context: typer.Context, as_json: Json = False) -> None:
+    """List components, show one, or start a new one; without a verb: list."""
     if context.invoked_subcommand is None:
-        list_components()
+        list_components(as_json=as_json)
 
 
 @app.command("list")

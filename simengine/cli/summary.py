@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from simengine.cli.output import emit, number, percent, rows, shares, signed_percent, table
+from simengine.cli.output import emit, number, percent, rows, shares, signed_percent, table, words
 
 Metrics = Mapping[str, Any]
 _BASELINE = {"buy_and_hold": "buy & hold", "reversal": "4-bar reversal"}
@@ -97,7 +97,7 @@ def _against_shifts(backtest: Metrics) -> str:
 def print_check(report: Metrics) -> None:
     """Print what `simengine check` found."""
     emit(f"{report['config']}: ok")
-    rows([(name, str(value)) for name, value in report["summary"].items()])
+    rows([(name.replace("_", " "), words(value)) for name, value in report["summary"].items()])
     emit()
     table(
         ["segment", "bars", "windows", "SELL", "HOLD", "BUY"],

@@ -33,6 +33,7 @@ def test_every_kind_has_two_components_or_more(simengine):
 
 def test_list_is_the_default(simengine):
     assert simengine("plugins")[1] == simengine("plugins", "list")[1]
+    assert simengine("plugins", "--json")[1] == simengine("plugins", "list", "--json")[1]
 
 
 def test_show_prints_options_with_defaults(simengine):
