@@ -88,7 +88,7 @@ def run(
         with session.stage("predict"):
             val, test = infer.infer(parts, prepared, run_dir)
             table = infer.predictions_table(prepared.dataset.symbols, val=val, test=test)
-            tables.write_parquet(run_dir / tables.PREDICTIONS, table)
+            tables.write_parquet(run_dir / infer.PREDICTIONS, table)
         with session.stage("judge"):
             metrics = judge.judge_model(parts, prepared, val, test)
         if backtest:

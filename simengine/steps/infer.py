@@ -13,7 +13,6 @@ from simengine.plugin.state import get_state, read_state, set_state, write_state
 from simengine.predict import apply_inference, fit_inference, score
 from simengine.report.files import CALIBRATED, RAW
 from simengine.report.files import read_predictions as predictions_of
-from simengine.steps.tables import PREDICTIONS
 from simengine.types import DecisionContext, FloatArray, IntArray, LabelArray
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from simengine.steps.parts import Parts
     from simengine.steps.prepare import Prepared
 
+PREDICTIONS = "predictions.parquet"
 CALIBRATION = "calibration.json"
 DECISION = "decision.json"
 _CLASS_COLUMNS = ("sell", "hold", "buy")

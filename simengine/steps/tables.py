@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from simengine.steps.trade import Trading
 
-PREDICTIONS = "predictions.parquet"
 TRADES = "trades.csv"
 EQUITY = "equity.parquet"
 
