@@ -69,11 +69,11 @@ def execute(arguments: Sequence[str]) -> int:
         return _fail("interrupted", EXIT_INTERRUPTED)
     except SimengineError as error:
         return _fail(str(error), error.exit_code)
-    except BrokenPipeError:
-        # The reader of a pipe (head, less) left; nothing is wrong and nobody listens any more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (Exception, SystemExit):  # noqa: BLE001 - the outermost frame: say which exit code, a plugin's exit too
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the outermost frame; a plugin may call sys.exit
+        # typer turns the broken pipe of a reader that left (head, less) into sys.exit(1).
+        if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
         traceback.print_exc()
         return _fail(
             "internal error; the traceback above is a bug in simengine or in a plugin", EXIT_INTERNAL

@@ -87,7 +87,7 @@ def simengine_register_slippage() -> list[Component]:  # type: ignore[empty-body
 
 @hookspec
 def simengine_run_start(config: Config, run_dir: Path) -> None:
-    """A run begins: the resolved configuration and the run's new directory."""
+    """A run begins: the resolved configuration and its directory, which is not new when it resumes."""
 
 
 @hookspec
@@ -112,4 +112,4 @@ def simengine_run_error(error: Exception, run_dir: Path) -> None:
 
 @hookspec
 def simengine_run_end(metrics: Mapping[str, object], run_dir: Path) -> None:
-    """The run is complete: the content of ``metrics.json``; only the DONE marker is not yet written."""
+    """The run is complete and marked as finished: the content of ``metrics.json``."""

@@ -103,3 +103,11 @@ def test_an_interrupt_exits_with_130(simengine, monkeypatch):
 
     monkeypatch.setattr("simengine.api.report", interrupted)
     assert simengine("report", "runs/x") == (130, "", "simengine: interrupted\n")
+
+
+def test_a_reader_that_leaves_is_no_error():
+    command = [sys.executable, "-m", "simengine", "plugins", "list", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
