@@ -33,7 +33,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 CASH = 0
 UNITS = 1  # signed
-TARGET = 2  # last stated target; NaN when a stop has cleared it
+TARGET = 2  # last stated target; under every_bar and band NaN when a stop has cleared it
 COST = 3  # average entry price of the units held
 STOP = 4  # stop-loss level, NaN when off
 GOAL = 5  # take-profit level, NaN when off
