@@ -65,6 +65,19 @@ def test_backtest_on_the_bars_it_was_trained_on_is_marked_in_sample(small_run, o
         api.backtest(small_run.run_dir, out=tmp_path / "out")
 
 
+@pytest.mark.parametrize(("days_from_test", "in_sample"), [(-1, True), (0, False)])
+def test_bars_of_the_validation_span_are_in_sample_and_those_of_the_test_span_are_not(
+    small_run, read, own_bars, tmp_path, days_from_test, in_sample
+):
+    split = {name: pd.Timestamp(time, tz="UTC") for name, time in read("manifest.json")["split"].items()}
+    start = split["val_end"] + pd.Timedelta(days=days_from_test)
+    assert start > split["train_end"]
+    bars = pd.read_parquet(own_bars)
+    path = tmp_path / "late.parquet"
+    bars[bars["timestamp"] >= start].to_parquet(path, index=False)
+    assert api.backtest(small_run.run_dir, data=path).in_sample is in_sample
+
+
 def test_signals_on_a_file_of_the_same_bars_are_those_of_the_run(small_run, own_bars, tmp_path):
     bars = pd.read_parquet(own_bars)
     later = bars.rename(columns=str.upper).rename(columns={"TIMESTAMP": "Timestamp"})

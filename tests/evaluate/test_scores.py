@@ -45,6 +45,21 @@ def test_ece_by_hand():
     assert c.top_label_ece(np.log(PROBA), LABELS, bins=10) == pytest.approx(sum(gaps) / 4, rel=1e-12)
 
 
+def test_a_confidence_at_a_border_belongs_to_the_bin_below_it():
+    # Two bins (0, .5], (.5, 1]: a row at .5 that is wrong and one at .45 that is right share the lower one.
+    log_proba = np.log([[0.5, 0.25, 0.25], [0.45, 0.3, 0.25], [0.8, 0.1, 0.1]])
+    labels = np.array([1, 0, 0], np.int8)
+    assert c.top_label_ece(log_proba, labels, bins=2) == pytest.approx((0.05 + 0.2) / 3, rel=1e-12)
+
+
+def test_calibration_errors_have_fifteen_bins():
+    log_proba, labels = draw(5)
+    assert c.top_label_ece(log_proba, labels) == c.top_label_ece(log_proba, labels, bins=15)
+    assert c.classwise_ace(log_proba, labels) == c.classwise_ace(log_proba, labels, bins=15)
+    others = [c.top_label_ece(log_proba, labels, bins=bins) for bins in (10, 14, 16, 20)]
+    assert c.top_label_ece(log_proba, labels) not in others
+
+
 def test_ace_by_hand():
     # Two bins of two rows for each class.
     sell = abs(1 - (0.1 + 0.2)) + abs(1 - (0.5 + 0.7))

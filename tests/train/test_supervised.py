@@ -114,6 +114,23 @@ def test_the_reweighter_sees_the_rows_of_the_epoch(tiny_model, windows, context)
     assert [record.class_weights for record in history] == [(1.0, 1.0, 1.0), (1.0, 1.0, 2.0)]
 
 
+def test_every_epoch_has_its_own_random_numbers_and_its_own_dropout(tiny_model, windows, context):
+    class InOrder:
+        def __init__(self):
+            self.draws = []
+
+        def epoch(self, labels, groups, epoch, rng, batch_size):
+            self.draws.append(int(rng.integers(2**60)))
+            yield np.arange(len(labels))
+
+    balancer, still = InOrder(), 1e-12  # the weights stand still: only the dropout tells epochs apart
+    settings = context(balancer=balancer, epochs=3, batch_size=64, learning_rate=still)
+    history = tiny_model(dropout=0.5).fit(windows(64), windows(40, seed=1), settings)
+    assert len(set(balancer.draws)) == 3
+    losses = [record.train_loss for record in history]
+    assert min(abs(np.diff([*losses, losses[0]]))) > 1e-4
+
+
 class Misled:
     """True labels in epoch 1, false ones afterwards (the second half of the rows)."""
 
