@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -33,8 +33,4 @@ def command(
     if as_json:
         output.emit_json({"run_dir": str(result.run_dir), "metrics": result.metrics})
     else:
-        summary.print_run(_metrics(result), result.run_dir)
-
-
-def _metrics(result: Any) -> dict[str, Any]:  # noqa: ANN401 - api is imported when the verb runs
-    return dict(result.metrics)
+        summary.print_run(result.metrics, result.run_dir)

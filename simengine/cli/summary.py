@@ -13,12 +13,14 @@ _BASELINE = {"buy_and_hold": "buy & hold", "reversal": "4-bar reversal"}
 
 
 def print_run(metrics: Metrics, run_dir: Path) -> None:
-    """Print a finished run: shares, probabilities, PnL and the report's path."""
+    """Print a finished run; one that was only trained has neither PnL nor a report."""
     print_classification(metrics)
+    if "backtest" not in metrics:
+        emit(f"\nrun: {run_dir}")
+        return
     emit()
     print_backtest(metrics)
-    emit()
-    emit(f"report: {run_dir / 'report.html'}")
+    emit(f"\nreport: {run_dir / 'report.html'}")
 
 
 def print_classification(metrics: Metrics, where: str = "test") -> None:

@@ -23,5 +23,4 @@ def command(
     if as_json:
         output.emit_json({"run_dir": str(result.run_dir), "metrics": result.metrics})
     else:
-        summary.print_classification(result.metrics)
-        output.emit(f"\nrun: {result.run_dir}")
+        summary.print_run(result.metrics, result.run_dir)

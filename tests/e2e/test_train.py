@@ -36,13 +36,16 @@ def test_train_leaves_no_trades_and_backtest_trades_later(root, tmp_path):
         api.report(trained.run_dir)
 
 
-def test_a_resumed_train_is_still_a_train(root, tmp_path):
+def test_a_resumed_train_is_still_a_train(root, tmp_path, simengine):
     stop = StopAfterTraining()
     with pytest.raises(KeyboardInterrupt):
         api.train(root / "config.yaml", overrides=QUICK, out=tmp_path, plugins=[stop])
-    resumed = api.run(resume=stop.run_dir)
-    assert "backtest" not in resumed.metrics
-    assert not (resumed.run_dir / "trades.csv").exists()
+    code, out, _ = simengine("run", "--resume", stop.run_dir, "-q")
+    assert code == 0
+    assert out.startswith("Signals on test")
+    assert out.endswith(f"run: {stop.run_dir}\n")
+    assert "Backtest" not in out
+    assert not (stop.run_dir / "trades.csv").exists()
 
 
 def test_resume_refuses_a_plugin_file_that_changed(root, tmp_path):
