@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simengine.errors import PluginError
 from simengine.types import Float32Array, IntArray, LabelArray
+
+if TYPE_CHECKING:
+    from simengine.plugin.kinds import BatchTransform
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +58,20 @@ class WindowSet:
         offsets = np.arange(1 - self.length, 1, dtype=np.int64)
         batch: Float32Array = self.matrix[self.ends[rows].astype(np.int64)[:, None] + offsets]
         return batch
+
+    def transformed(self, rows: IntArray | slice, transform: BatchTransform) -> Float32Array:
+        """Return the windows at ``rows``, (B, length, F), passed through ``transform``.
+
+        Raises
+        ------
+        PluginError
+            When the transform returns another shape.
+        """
+        batch = self.gather(rows)
+        changed = np.asarray(transform(batch), dtype=np.float32)
+        if changed.shape != batch.shape:
+            raise PluginError(
+                f"{type(transform).__name__}: expected a batch of shape {batch.shape}; "
+                f"received {changed.shape}"
+            )
+        return changed

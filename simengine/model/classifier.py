@@ -15,7 +15,37 @@ from simengine.types import N_CLASSES
 
 @keras.saving.register_keras_serializable("simengine")
 class XLSTMClassifier(keras.Model):
-    """Embedding, xLSTM blocks, normalisation, last step, dropout, logits; see `build_classifier`."""
+    """The xLSTM classifier of windows: float32 (B, length, n_features) to logits (B, 3).
+
+    The chain is Dense(embedding), blocks, layer normalisation, last step, Dropout, Dense(3). Only what
+    feeds the memory of the last block is computed for all steps; the rest of it for the last step, with
+    the same result.
+
+    Parameters
+    ----------
+    n_features, length : int
+        Features per bar and bars per window.
+    embedding : int
+        Width of the residual stream.
+    heads : int
+        Memory heads of every block; divides ``embedding``.
+    blocks : sequence of {"mlstm", "slstm"}
+        Kind of each block, first to last.
+    dropout : float
+        Share of the last hidden state that is dropped in training, in [0, 1).
+    block_dropout : float
+        Share dropped in training within every block, in [0, 1).
+    conv_kernel : int
+        Taps of the causal convolution within blocks.
+    seed : int
+        Seed of all initial weights and, until `reseed_dropout`, of the dropout. Equal arguments give
+        equal weights.
+
+    Raises
+    ------
+    ValueError
+        When an option is out of range or ``heads`` does not divide a width.
+    """
 
     def __init__(
         self,
@@ -89,67 +119,6 @@ def _require_shares(**values: float) -> None:
             raise ValueError(f"{name} must be at least 0 and below 1; received {value}")
 
 
-def build_classifier(
-    n_features: int,
-    length: int,
-    *,
-    embedding: int = 16,
-    heads: int = 4,
-    blocks: Sequence[BlockKind] = ("mlstm", "slstm"),
-    dropout: float = 0.1,
-    block_dropout: float = 0.0,
-    conv_kernel: int = 4,
-    seed: int = 0,
-) -> XLSTMClassifier:
-    """Build the xLSTM classifier of windows: float32 (B, length, n_features) to logits (B, 3).
-
-    The chain is Dense(embedding), blocks, layer normalisation, last step, Dropout, Dense(3). Only what
-    feeds the memory of the last block is computed for all steps; the rest of it for the last step, with
-    the same result.
-
-    Parameters
-    ----------
-    n_features, length : int
-        Features per bar and bars per window.
-    embedding : int
-        Width of the residual stream.
-    heads : int
-        Memory heads of every block; divides ``embedding``.
-    blocks : sequence of {"mlstm", "slstm"}
-        Kind of each block, first to last.
-    dropout : float
-        Share of the last hidden state that is dropped in training, in [0, 1).
-    block_dropout : float
-        Share dropped in training within every block, in [0, 1).
-    conv_kernel : int
-        Taps of the causal convolution within blocks.
-    seed : int
-        Seed of all initial weights and, until `reseed_dropout`, of the dropout. Equal arguments give
-        equal weights.
-
-    Returns
-    -------
-    XLSTMClassifier
-        A built `keras.Model`.
-
-    Raises
-    ------
-    ValueError
-        When an option is out of range or ``heads`` does not divide a width.
-    """
-    return XLSTMClassifier(
-        n_features,
-        length,
-        embedding=embedding,
-        heads=heads,
-        blocks=blocks,
-        dropout=dropout,
-        block_dropout=block_dropout,
-        conv_kernel=conv_kernel,
-        seed=seed,
-    )
-
-
 def classifier_config(model: XLSTMClassifier) -> dict[str, Any]:
     """Return the architecture as a dictionary that JSON can hold, for `classifier_from_config`."""
     return {**model.architecture, "blocks": list(model.architecture["blocks"])}
@@ -179,4 +148,4 @@ def classifier_from_config(config: Mapping[str, Any]) -> XLSTMClassifier:
             raise ValueError(unknown_name("classifier option", key, known))
     if missing := [key for key in known if key not in config]:
         raise ValueError(f"classifier options are missing: {', '.join(missing)}")
-    return build_classifier(**config)
+    return XLSTMClassifier(**config)

@@ -161,12 +161,5 @@ def predict_transformed(
     check_ends(windows, "the")
     out = np.empty((len(windows), N_CLASSES), dtype=np.float32)
     for part in slices(len(windows), PREDICT_BATCH):
-        batch = windows.gather(part)
-        changed = np.asarray(transform(batch), dtype=np.float32)
-        if changed.shape != batch.shape:
-            raise PluginError(
-                f"{type(transform).__name__}: expected a batch of shape {batch.shape}; "
-                f"received {changed.shape}"
-            )
-        out[part] = function(changed).numpy()
+        out[part] = function(windows.transformed(part, transform)).numpy()
     return out

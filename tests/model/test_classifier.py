@@ -8,14 +8,14 @@ import pytest
 import tensorflow as tf
 
 from simengine.errors import RunError
-from simengine.model.classifier import build_classifier, classifier_config, classifier_from_config
+from simengine.model.classifier import XLSTMClassifier, classifier_config, classifier_from_config
 from simengine.model.weights import load_named_weights, named_weights, reseed_dropout
 
 SMALL = {"embedding": 8, "heads": 2, "blocks": ("mlstm", "slstm"), "dropout": 0.25}
 
 
 def small(seed=3, **options):
-    return build_classifier(5, 12, **{**SMALL, **options}, seed=seed)
+    return XLSTMClassifier(5, 12, **{**SMALL, **options}, seed=seed)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
 
 
 def test_no_two_random_weights_start_alike():
-    weights = named_weights(build_classifier(8, 12, embedding=8, heads=2, blocks=["slstm", "slstm"], seed=1))
+    weights = named_weights(XLSTMClassifier(8, 12, embedding=8, heads=2, blocks=["slstm", "slstm"], seed=1))
     random = [w for w in weights.values() if len(np.unique(w)) == w.size > 8]
     assert len(random) > 12
     starts = {float(w.ravel()[0] / w.std()) for w in random}
@@ -65,7 +65,7 @@ def test_no_two_random_weights_start_alike():
 
 
 def test_initial_weights_have_the_published_spread():
-    weights = named_weights(build_classifier(25, 12, embedding=64, heads=4, blocks=["mlstm", "slstm"]))
+    weights = named_weights(XLSTMClassifier(25, 12, embedding=64, heads=4, blocks=["mlstm", "slstm"]))
     small_std, wang_std = np.sqrt(2 / (5 * 64)), 2 / 2 / np.sqrt(64)
     spreads = {
         "block_0/memory/up": small_std,

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from simengine import Component, hookimpl
-from simengine.errors import ConfigError, PluginError
+from simengine.errors import ConfigError
 from simengine.seed import integer
 from simengine.train.classes import checked_class_weights, class_counts
 from simengine.types import EpochRecord, Float32Array, FloatArray, IntArray
@@ -147,14 +147,7 @@ class HistGradientBoosting:
         if transform is None:
             batch = replace(windows, length=self.lags).gather(part)
         else:
-            whole = windows.gather(part)
-            changed = np.asarray(transform(whole), dtype=np.float32)
-            if changed.shape != whole.shape:
-                raise PluginError(
-                    f"{type(transform).__name__}: expected a batch of shape {whole.shape}; "
-                    f"received {changed.shape}"
-                )
-            batch = changed[:, -self.lags :]
+            batch = windows.transformed(part, transform)[:, -self.lags :]
         return np.ascontiguousarray(batch).reshape(len(batch), -1)
 
     def _scores(self, rows: Float32Array) -> FloatArray:

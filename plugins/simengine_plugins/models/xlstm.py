@@ -43,9 +43,9 @@ class Xlstm(KerasSignalModel):
 
     def build(self, n_features: int, length: int, seed: int) -> keras.Model:
         """Return the untrained network."""
-        from simengine.model.classifier import build_classifier
+        from simengine.model.classifier import XLSTMClassifier
 
-        return build_classifier(
+        return XLSTMClassifier(
             n_features,
             length,
             embedding=self.embedding,

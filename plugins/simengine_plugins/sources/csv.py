@@ -10,9 +10,10 @@ from pydantic import Field
 from simengine import Component, hookimpl
 from simengine.data.files import read_csv, read_files
 from simengine.types import Bars
+from simengine_plugins.sources.options import Paths, ReadsFiles, SymbolName
 
 
-class CsvSource:
+class CsvSource(ReadsFiles):
     """Bars from CSV files with a header line.
 
     Columns, in any case: ``timestamp`` (or ``time, date, datetime, open_time``), ``open, high, low,
@@ -24,14 +25,8 @@ class CsvSource:
     def __init__(
         self,
         *,
-        path: Annotated[
-            str | tuple[str, ...],
-            Field(min_length=1, description="file or list of files, relative to the current directory"),
-        ],
-        symbol: Annotated[
-            str | None,
-            Field(description="name of the instrument (default: file name); picks one of a symbol column"),
-        ] = None,
+        path: Paths,
+        symbol: SymbolName = None,
         time_format: Annotated[
             str | None, Field(description="strftime pattern of the times, for example %d.%m.%Y %H:%M")
         ] = None,
@@ -43,11 +38,6 @@ class CsvSource:
         self.symbol = symbol
         self.time_format = time_format
         self.delimiter = delimiter
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The files that `load` reads, for the manifest of a run."""
-        return (self.path,) if isinstance(self.path, str) else self.path
 
     def load(self) -> dict[str, Bars]:
         """Return validated bars by symbol."""

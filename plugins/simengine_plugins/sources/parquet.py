@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
-
-from pydantic import Field
 
 from simengine import Component, hookimpl
 from simengine.data.files import read_files, read_parquet
 from simengine.types import Bars
+from simengine_plugins.sources.options import Paths, ReadsFiles, SymbolName
 
 
-class ParquetSource:
+class ParquetSource(ReadsFiles):
     """Bars from Parquet files.
 
     Columns, in any case: ``timestamp`` (or ``time, date, datetime, open_time``, or the index), ``open,
@@ -23,22 +21,11 @@ class ParquetSource:
     def __init__(
         self,
         *,
-        path: Annotated[
-            str | tuple[str, ...],
-            Field(min_length=1, description="file or list of files, relative to the current directory"),
-        ],
-        symbol: Annotated[
-            str | None,
-            Field(description="name of the instrument (default: file name); picks one of a symbol column"),
-        ] = None,
+        path: Paths,
+        symbol: SymbolName = None,
     ) -> None:
         self.path = path
         self.symbol = symbol
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The files that `load` reads, for the manifest of a run."""
-        return (self.path,) if isinstance(self.path, str) else self.path
 
     def load(self) -> dict[str, Bars]:
         """Return validated bars by symbol."""
