@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from simengine.pipeline import RunResult
     from simengine.plugin.registry import Registry
     from simengine.rerun import Retraded
+    from simengine.steps.sweep import Swept
 
 ConfigSource = str | Path | Mapping[str, Any]
 """A YAML file, or the same content as a mapping."""
@@ -152,6 +153,74 @@ def backtest(
     )
 
 
+def sweep(
+    config: ConfigSource | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    out: str | Path = "runs",
+    jobs: int = 1,
+    resume: str | Path | None = None,
+    progress: Progress | None = None,
+    plugins: Sequence[object] = (),
+) -> Swept:
+    """Try every variant of the config's ``sweep`` section: choose on val, report that one on test.
+
+    Parameters
+    ----------
+    config : str, Path or mapping, optional
+        A config, which is trained first as `train` does, or a finished run directory, which is not.
+    overrides : sequence of str
+        As in `run`; on a run directory changes of ``sweep`` and ``backtest``.
+    out : str or Path
+        Folder that the run directory of a config is made in.
+    jobs : int
+        Threads.
+    resume : str or Path, optional
+        The folder of a sweep that was interrupted, or the run when it was interrupted in training; no
+        ``config`` then. The table has the bytes that an uninterrupted sweep would have.
+    progress : Progress, optional
+        Told about training steps and finished variants.
+    plugins : sequence of object
+        As in `run`.
+
+    Returns
+    -------
+    Swept
+        ``val`` (a `SweepResult`), ``chosen``, ``test`` and ``directory``.
+    """
+    from simengine import pipeline, rerun
+    from simengine.config.load import load_config
+    from simengine.steps import sweep as step
+
+    folder = None
+    if resume is not None:
+        if config is not None or overrides:
+            raise ConfigError("resume: the sweep goes on as it was started; give no config and no overrides")
+        if Path(resume, step.CONFIG).is_file():
+            folder = Path(resume)
+            run_dir = _finished(folder.parent)
+            source = folder / step.CONFIG
+        elif Path(resume, DONE).is_file():
+            raise RunError(f"{resume}: this run is finished; sweep it with: simengine sweep {resume}")
+        else:
+            run_dir = RunDir(run(resume=resume, progress=progress, plugins=plugins).run_dir)
+            source = run_dir / CONFIG
+    elif isinstance(config, str | Path) and Path(config).is_dir():
+        run_dir = _finished(config)
+        source = run_dir / CONFIG
+    else:
+        loaded, registry = _load(config, overrides, plugins)
+        step.variants_of(loaded)  # before anything is trained
+        done = pipeline.run(loaded, registry, out=Path(out), progress=progress, backtest=False)
+        run_dir, overrides = RunDir(done.run_dir), ()
+        source = run_dir / CONFIG
+    trained, registry = _trained(run_dir, plugins)
+    changed = load_config(source, overrides).with_origin(trained.origin)
+    return rerun.sweep(
+        run_dir, trained, changed, registry, folder=folder, jobs=jobs, progress=progress or NoProgress()
+    )
+
+
 def compare(
     runs: Sequence[str | Path] | str | Path,
     *,
@@ -253,10 +322,13 @@ def check(
     from simengine.steps.checkup import checkup
     from simengine.steps.parts import build_parts
     from simengine.steps.prepare import prepare
+    from simengine.steps.sweep import variants_of
     from simengine.steps.trade import rehearse
 
     loaded, registry = _load(config, overrides, plugins)
     loaded = check_config(loaded, registry)
+    if loaded.sweep is not None:
+        variants_of(loaded)
     parts = build_parts(loaded, registry)
     prepared = prepare(loaded, parts)
     rehearse(loaded.backtest, parts, prepared)

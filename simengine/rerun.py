@@ -20,6 +20,7 @@ from simengine.plugin.state import read_state, set_state
 from simengine.predict import apply_inference, score
 from simengine.rundir import RunDir, write_json
 from simengine.steps import infer, judge, learn, tables, trade
+from simengine.steps import sweep as sweeping
 from simengine.steps.manifest import MANIFEST
 from simengine.steps.origin import changed_plugins
 from simengine.steps.parts import Parts, build_parts
@@ -35,11 +36,15 @@ from simengine.steps.prepare import (
 
 if TYPE_CHECKING:
     from simengine.config.schema import Config
+    from simengine.data.split import Segment
     from simengine.explain import Explanation
     from simengine.plugin.registry import Registry
 
 CHANGEABLE = ("data", "strategy", "backtest", "name")
 """Sections that may differ from the trained run when it is traded again."""
+
+SWEEPABLE = ("sweep", "backtest", "name")
+"""Sections that may differ from the trained run when it is swept."""
 
 logger = get_logger(__name__)
 
@@ -120,7 +125,7 @@ def backtest(
         When the run's own bars are no longer what it was trained on, or ``out`` exists.
     """
     trained, changed = check_config(trained, registry), check_config(changed, registry)
-    _check_changes(trained, changed)
+    _check_changes(trained, changed, "backtest", CHANGEABLE)
     if out is not None and out.exists():
         raise RunError(f"{out}: exists already; choose a new folder for --out")
     parts = build_parts(changed, registry)
@@ -212,12 +217,58 @@ def explain(
     return explanation
 
 
-def _check_changes(trained: Config, changed: Config) -> None:
+def sweep(
+    run: RunDir,
+    trained: Config,
+    changed: Config,
+    registry: Registry,
+    *,
+    folder: Path | None = None,
+    jobs: int = 1,
+    progress: Progress,
+) -> sweeping.Swept:
+    """Sweep a threshold rule over a trained run: choose on val, report the chosen variant on test.
+
+    Parameters
+    ----------
+    run : RunDir
+        A finished run.
+    trained, changed : Config
+        Its config, and the same with changes in the sections of `SWEEPABLE`.
+    registry : Registry
+        With the plugins of both.
+    folder : Path, optional
+        Of a sweep of this run that is to go on; by default a new one in the run.
+    jobs : int
+        Threads.
+    progress : Progress
+        Told about finished variants.
+    """
+    trained, changed = check_config(trained, registry), check_config(changed, registry)
+    _check_changes(trained, changed, "sweep", SWEEPABLE)
+    sweeping.variants_of(changed)
+    parts = build_parts(changed, registry)
+    prepared = _prepared(run, changed, parts)
+    segments: tuple[Segment, ...] = ("val", "test")
+    scored = {segment: infer.read_predictions(run, prepared, segment) for segment in segments}
+    return sweeping.sweep_run(
+        run,
+        changed,
+        parts,
+        prepared,
+        scored,
+        folder=folder or sweeping.new_folder(run),
+        jobs=jobs,
+        progress=progress,
+    )
+
+
+def _check_changes(trained: Config, changed: Config, verb: str, changeable: Sequence[str]) -> None:
     for section in type(trained).model_fields:
-        if section not in (*CHANGEABLE, "plugins") and getattr(trained, section) != getattr(changed, section):
+        if section not in (*changeable, "plugins") and getattr(trained, section) != getattr(changed, section):
             raise ConfigError(
                 f"{section}: a trained run cannot change it without retraining; "
-                f"backtest may change {', '.join(CHANGEABLE[:-1])}"
+                f"{verb} may change {', '.join(changeable[:-1])}"
             )
 
 

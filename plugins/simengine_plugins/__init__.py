@@ -36,6 +36,7 @@ MODULES: tuple[str, ...] = (
     "simengine_plugins.models.prior",
     "simengine_plugins.fees.proportional",
     "simengine_plugins.fees.tiered",
+    "simengine_plugins.fees.fixed",
     "simengine_plugins.slippage.bps",
     "simengine_plugins.slippage.volume_impact",
 )

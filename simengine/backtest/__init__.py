@@ -1,7 +1,9 @@
-"""The backtest engine: `backtest` simulates signals or target exposures on bars."""
+"""The backtest engine: `backtest` simulates signals or targets on bars, `sweep` many variants of a rule."""
 
 from simengine.backtest.costs import FeeSchedule, SlippageModel, Stops
 from simengine.backtest.engine import backtest
 from simengine.backtest.result import BacktestResult
+from simengine.backtest.sweep import sweep
+from simengine.backtest.sweep_result import SweepResult
 
-__all__ = ["BacktestResult", "FeeSchedule", "SlippageModel", "Stops", "backtest"]
+__all__ = ["BacktestResult", "FeeSchedule", "SlippageModel", "Stops", "SweepResult", "backtest", "sweep"]

@@ -4,48 +4,71 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from simengine.backtest import inputs
-from simengine.backtest.costs import FeeSchedule, SlippageModel, Stops
+from simengine.backtest.costs import (
+    FeeSchedule,
+    Margin,
+    SlippageModel,
+    Stops,
+    is_number,
+    rounding_by_symbol,
+    said,
+)
+from simengine.backtest.financing import Financing, Funding
 from simengine.backtest.result import BacktestResult
-from simengine.backtest.stats import calendar_bars_per_year
-from simengine.errors import ConfigError, DataError, unknown_name
-from simengine.types import Bars, FloatArray, IntArray
+from simengine.backtest.simulation import Simulation
+from simengine.backtest.terms import Terms
+from simengine.errors import ConfigError
+from simengine.types import Bars, FloatArray
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simengine.backtest.kernel import Market, Rules
     from simengine.plugin.kinds import Fees, Slippage
 
 
 def backtest(
     bars: Bars | Mapping[str, Bars] | pd.DataFrame,
-    *,
     signals: inputs.PerSymbol | None = None,
     targets: inputs.PerSymbol | None = None,
+    *,
+    size: float = 1.0,
+    size_unit: str = "fraction",
     cash: float = 100_000.0,
     fee_bps: float = 0.0,
     slippage_bps: float = 0.0,
-    fees: Fees | FeeSchedule | None = None,
-    slippage: Slippage | SlippageModel | None = None,
+    fees: Fees | FeeSchedule | inputs.InYaml | None = None,
+    slippage: Slippage | SlippageModel | inputs.InYaml | None = None,
     stop_loss: float | None = None,
     take_profit: float | None = None,
+    trailing_stop: float | None = None,
+    max_bars: int | None = None,
+    leverage: float = 1.0,
+    initial_margin: float | None = None,
+    maintenance_margin: float = 0.0,
+    liquidation_fee_bps: float = 0.0,
+    funding: Funding | None = None,
+    borrow_rate: float = 0.0,
+    limit_offset: float | None = None,
+    limit_bars: int = 1,
+    tick_size: float | Mapping[str, float] = 0.0,
+    lot_size: float | Mapping[str, float] = 0.0,
+    min_notional: float | Mapping[str, float] = 0.0,
     rebalance: inputs.Rebalance = "on_change",
+    capital: str = "sleeves",
     fill_convention: str = "open_first",
-    bars_per_year: float | None = None,
     on_hold: str = "keep",
+    on_bar: Any = None,  # noqa: ANN401 - a numba dispatcher
+    bars_per_year: float | None = None,
 ) -> BacktestResult:
-    """Simulate one account per symbol and return what happened.
+    """Simulate signals or targets and return what happened.
 
     The decision of bar t fills at the open of bar t + 1. Several symbols trade a sleeve of cash / n
-    each; the portfolio is the sum of the sleeves on the union of their times, where a sleeve is
-    constant between its own bars, before the first and after the last. A position that is open after
+    each (or share one account, see ``capital``); the portfolio is the sum of the sleeves on the union of
+    their times, where a sleeve is constant between its own bars, before the first and after the last. A
+    position that is open after
     the last bar stays open, marked at the last close.
 
     Parameters
@@ -53,30 +76,56 @@ def backtest(
     bars : Bars, mapping of symbol to Bars, or DataFrame
         OHLCV of one or several symbols.
     signals : integer array, shape (n,), or mapping of symbol to such
-        `Signal` values: BUY goes to exposure 1, SELL to -1, HOLD follows ``on_hold``; -1 (undefined)
-        keeps. Give either ``signals`` or ``targets``.
+        `Signal` values: BUY is a target of 1, SELL of -1, HOLD follows ``on_hold``. Give either
+        ``signals`` or ``targets``.
     targets : float array, shape (n,), or mapping of symbol to such
-        Exposures as a signed fraction of equity in [-1, 1]; NaN keeps the last one.
+        Signed; ``target x size`` is what is to be held. At most ``leverage`` in size as a fraction of
+        equity; NaN keeps the last one.
+    size : float
+        What a target of 1 is.
+    size_unit : "fraction", "cash" or "units"
+        Of ``size``: a fraction of equity, an amount of quote currency, or units of the symbol.
     cash : float
         Starting cash of the whole account, quote currency.
     fee_bps, slippage_bps : float
         Proportional fee on notional, and adverse move of every fill price, in basis points.
-    fees, slippage : component, FeeSchedule or SlippageModel
-        Instead of ``fee_bps`` and ``slippage_bps``.
+    fees, slippage : component, its YAML mapping, FeeSchedule or SlippageModel
+        Instead of ``fee_bps`` and ``slippage_bps``; ``{"type": "tiered", "tiers": [[0, 10], [1e6, 8]]}``.
     stop_loss, take_profit : float, optional
         Exit levels as fractions of the (average) entry fill price.
+    trailing_stop : float, optional
+        Exit level as a fraction of the best price since the entry.
+    max_bars : int, optional
+        A position is closed at the open of the bar that many bars after its entry bar.
+    leverage, initial_margin, maintenance_margin, liquidation_fee_bps
+        As in `simengine.backtest.costs.Margin`; a position is liquidated where equity is the maintenance
+        margin, with the defaults where it is 0.
+    funding, borrow_rate
+        As in `simengine.backtest.financing.Financing`.
+    limit_offset : float, optional
+        Positions are opened and increased by limit orders this fraction below (a buy) or above (a sale)
+        the close of the decision; None: at the market.
+    limit_bars : int
+        For how many bars such an order stands.
+    tick_size, lot_size, min_notional : float or mapping of symbol to float
+        As in `simengine.backtest.costs.Rounding`.
     rebalance : "on_change", "every_bar" or {"band": width}
         When a target is an order: when it differs from the last one stated; on every bar; or when the
         exposure at the open is further than ``width`` from it, or has to become 0. A stop clears the
         target, so that ``every_bar`` and ``band`` wait for the next one that is stated, and
         ``on_change`` for one that differs.
+    capital : "sleeves" or "shared"
+        Whether each of n symbols trades an account of cash / n, or all of them one account.
     fill_convention : str
         ``open_first``: orders fill at the open, then stops act on the range of the bar, the entry bar
-        included.
-    bars_per_year : float, optional
-        For annualisation; by default (bars - 1) / calendar years spanned.
+        included. ``open_first_skip_entry``: not in the entry bar. ``stop_first_drop``: stops of a
+        position held from before act first, and when one fires the order of that bar is dropped.
     on_hold : "keep" or "flat"
         What the signal HOLD does to a position.
+    on_bar : compiled function, optional
+        As in `simengine.backtest.onbar`.
+    bars_per_year : float, optional
+        For annualisation; by default (bars - 1) / calendar years spanned.
 
     Raises
     ------
@@ -93,31 +142,33 @@ def backtest(
     >>> float(backtest(bars, targets=[1.0, np.nan, np.nan]).equity[-1])
     110000.0
     """
-    from simengine.backtest import kernel
-
-    if fill_convention not in inputs.FILL_CONVENTIONS:
-        raise ConfigError(unknown_name("fill convention", fill_convention, inputs.FILL_CONVENTIONS))
-    if not 0 < cash < math.inf:
-        raise ConfigError(f"cash must be finite and above 0, received {cash}")
-    if bars_per_year is not None and not 0 < bars_per_year < math.inf:
-        raise ConfigError(f"bars_per_year must be finite and above 0, received {bars_per_year}")
-    tiers = inputs.as_fees(fees, fee_bps).tiers
-    rules = inputs.as_rules(
-        inputs.as_slippage(slippage, slippage_bps), Stops(stop_loss, take_profit), rebalance
-    )
     by_symbol = inputs.as_bars(bars)
-    wanted = _targets(by_symbol, signals, targets, on_hold)
-    share = cash / len(by_symbol)
-    sleeves = [
-        _sleeve(b, wanted[symbol], kernel.new_state(share, rules, tiers), rules)
-        for symbol, b in by_symbol.items()
-    ]
-    whole = sleeves[0] if len(sleeves) == 1 else _portfolio(sleeves)
-    return replace(
-        whole,
+    if bars_per_year is not None and not (is_number(bars_per_year) and 0 < bars_per_year < math.inf):
+        raise ConfigError(f"bars_per_year must be finite and above 0, received {said(bars_per_year)}")
+    terms = Terms(
+        size=size,
+        size_unit=size_unit,
+        cash=cash,
+        fees=inputs.as_fees(fees, fee_bps),
+        slippage=inputs.as_slippage(slippage, slippage_bps),
+        stops=Stops(stop_loss, take_profit, trailing_stop, max_bars),
+        margin=Margin(
+            leverage,
+            initial_margin,
+            maintenance_margin,
+            inputs.from_bps("liquidation_fee_bps", liquidation_fee_bps),
+        ),
+        financing=Financing(funding, borrow_rate),
+        rounding=rounding_by_symbol(tuple(by_symbol), tick_size, lot_size, min_notional),
+        limit_offset=limit_offset,
+        limit_bars=limit_bars,
+        rebalance=rebalance,
+        capital=capital,
         fill_convention=fill_convention,
-        bars_per_year=calendar_bars_per_year(whole.timestamp) if bars_per_year is None else bars_per_year,
+        on_bar=on_bar,
     )
+    wanted = _targets(by_symbol, signals, targets, on_hold)
+    return Simulation(by_symbol, wanted, terms, bars_per_year).run()
 
 
 def _targets(
@@ -139,116 +190,3 @@ def _targets(
         return {symbol: inputs.signal_targets(given[symbol], b, on_hold) for symbol, b in bars.items()}
     received = "neither" if signals is None else "both"
     raise ConfigError(f"a backtest takes either signals or targets, received {received}")
-
-
-def _sleeve(bars: Bars, targets: FloatArray, state: FloatArray, rules: Rules) -> BacktestResult:
-    """Simulate one symbol with its own account."""
-    from simengine.backtest import kernel
-    from simengine.backtest.scan import stamp
-
-    market = inputs.as_market(bars, needs_volume=rules.impact > 0)
-    cash = float(state[kernel.CASH])
-    equity, units = np.empty(len(bars)), np.empty(len(bars))
-    equity[0], units[0] = cash, 0.0
-    trades = _simulate(bars.symbol, market, targets, rules, state, (equity, units))
-    open_trades = np.empty(int(state[kernel.UNITS] != 0), kernel.TRADE_DTYPE)
-    if len(open_trades):
-        kernel.mark_open(len(bars) - 1, market.close[-1], state, open_trades)
-    for table in (trades, open_trades):
-        stamp(table, market.timestamp)
-    value = units * market.close
-    return BacktestResult(
-        timestamp=market.timestamp,
-        equity=equity,
-        value=value,
-        gross_value=np.abs(value),
-        trades=trades,
-        open_trades=open_trades,
-        symbols=(bars.symbol,),
-        costs=_costs(
-            float(equity[-1]) - cash,
-            float(state[kernel.FEES]),
-            float(state[kernel.SLIPPAGE]),
-            float(state[kernel.TRADED]),
-        ),
-        fill_convention="open_first",
-        bars_per_year=calendar_bars_per_year(market.timestamp),
-        bankrupt=(bars.symbol,) if state[kernel.STATUS] == kernel.BANKRUPT else (),
-    )
-
-
-def _simulate(
-    symbol: str,
-    market: Market,
-    targets: FloatArray,
-    rules: Rules,
-    state: FloatArray,
-    curves: tuple[FloatArray, FloatArray],
-) -> NDArray[np.void]:
-    """Run the kernel to the last bar and return the closed trades."""
-    from simengine.backtest import kernel
-
-    n = len(targets)
-    # A bar opens at most one trade. Rows that are never written take no memory.
-    trades = np.empty(n + kernel.CLOSES_PER_BAR, kernel.TRADE_DTYPE)
-    i = kernel.run(1, targets, market, rules, state, trades, *curves)
-    if i < n:
-        raise DataError(
-            f"{symbol}: an order at row {i} is too large for the volume of its bar "
-            f"({market.volume[i]:g}): the volume impact leaves no price; use less cash or impact"
-        )
-    return trades[: int(state[kernel.N_TRADES])]
-
-
-def _costs(net: float, fees: float, slippage: float, traded: float) -> dict[str, float]:
-    return {
-        "net": net,
-        "fees": fees,
-        "slippage": slippage,
-        "funding": 0.0,
-        "gross": net + fees + slippage,
-        "traded": traded,
-    }
-
-
-def _portfolio(sleeves: list[BacktestResult]) -> BacktestResult:
-    """Add the sleeves up on the union of their times."""
-    union = np.unique(np.concatenate([s.timestamp for s in sleeves]))
-    cash = [float(s.equity[0]) for s in sleeves]
-    trades = _merge([s.trades for s in sleeves])
-    total = {name: math.fsum(s.costs[name] for s in sleeves) for name in sleeves[0].costs}
-    return BacktestResult(
-        timestamp=union,
-        equity=_sum([_held(s.timestamp, s.equity, union, c) for s, c in zip(sleeves, cash, strict=True)]),
-        value=_sum([_held(s.timestamp, s.value, union, 0.0) for s in sleeves]),
-        gross_value=_sum([_held(s.timestamp, s.gross_value, union, 0.0) for s in sleeves]),
-        trades=trades[np.argsort(trades["exit_time"], kind="stable")],
-        open_trades=_merge([s.open_trades for s in sleeves]),
-        symbols=tuple(s.symbols[0] for s in sleeves),
-        costs=_costs(total["net"], total["fees"], total["slippage"], total["traded"]),
-        fill_convention=sleeves[0].fill_convention,
-        bars_per_year=math.nan,
-        bankrupt=tuple(name for s in sleeves for name in s.bankrupt),
-        sleeves=tuple(sleeves),
-    )
-
-
-def _sum(arrays: list[FloatArray]) -> FloatArray:
-    total = arrays[0].copy()
-    for array in arrays[1:]:
-        total += array
-    return total
-
-
-def _held(timestamp: IntArray, values: FloatArray, union: IntArray, before: float) -> FloatArray:
-    """Return the values on the union of times: the last known one, ``before`` the first bar."""
-    if len(timestamp) == len(union):
-        return values
-    row = np.searchsorted(timestamp, union, side="right") - 1
-    return np.where(row >= 0, values[row], before)
-
-
-def _merge(parts: list[NDArray[np.void]]) -> NDArray[np.void]:
-    merged = np.concatenate(parts)
-    merged["symbol"] = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    return merged

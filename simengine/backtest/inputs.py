@@ -5,27 +5,33 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simengine.backtest.costs import FeeSchedule, SlippageModel, Stops
+from simengine.backtest.costs import FeeSchedule, SlippageModel, is_number, said
 from simengine.errors import ConfigError, DataError, unknown_name
-from simengine.types import Bars, FloatArray, Signal
+from simengine.types import Bars, FloatArray
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simengine.backtest.kernel import Market, Rules
+    from simengine.backtest.kernel.layout import Market
     from simengine.plugin.kinds import Fees, Slippage
+    from simengine.plugin.registry import Registry
 
-FILL_CONVENTIONS: tuple[str, ...] = ("open_first",)
+FILL_CONVENTIONS: tuple[str, ...] = ("open_first", "stop_first_drop", "open_first_skip_entry")
+"""In the order of the kernel's constants."""
+SIZE_UNITS: tuple[str, ...] = ("fraction", "cash", "units")
 REBALANCE_MODES: tuple[str, ...] = ("on_change", "every_bar", "band")
 BPS = 1e-4
 
 Rebalance: TypeAlias = Literal["on_change", "every_bar"] | Mapping[str, float]
 PerSymbol: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
+InYaml: TypeAlias = Mapping[str, Any] | str
+"""A component as YAML writes it: its name, or a mapping with its type and options."""
 
 
 def as_bars(bars: Bars | Mapping[str, Bars] | pd.DataFrame) -> dict[str, Bars]:
@@ -58,109 +64,108 @@ def per_symbol(values: PerSymbol, bars: Mapping[str, Bars], what: str) -> dict[s
     return dict(values)
 
 
-def _frozen(values: NDArray[Any], dtype: type) -> NDArray[Any]:
+def frozen(values: NDArray[Any], dtype: type) -> NDArray[Any]:
+    """Return a contiguous read-only view (or copy) of an array."""
     # One memory layout and one writeable flag: otherwise numba compiles once for each kind of input.
     view: NDArray[Any] = np.ascontiguousarray(values, dtype=dtype).view()
     view.flags.writeable = False
     return view
 
 
-def as_market(bars: Bars, *, needs_volume: bool = False) -> Market:
-    """Return checked arrays for the kernel.
+def as_market(bars: Bars, funding: FloatArray | None = None) -> Market:
+    """Return the arrays of one symbol for the kernel, which checks them as it trades.
 
     Raises
     ------
     DataError
-        Naming symbol, row (counted from 0), value and the fix.
+        Fewer than two bars, or columns of different lengths.
     """
-    from simengine.backtest.kernel import Market
-    from simengine.backtest.scan import first_bad_bar, first_without_volume
+    from simengine.backtest.kernel.layout import Market
 
     if len(bars) < 2:
         raise DataError(f"{bars.symbol}: a backtest needs at least 2 bars, received {len(bars)}")
-    prices = [_frozen(getattr(bars, name), np.float64) for name in Market._fields[1:]]
-    market = Market(_frozen(bars.timestamp, np.int64), *prices)
-    lengths = {name: len(column) for name, column in zip(Market._fields, market, strict=True)}
+    columns = [frozen(bars.timestamp, np.int64)]
+    columns += [frozen(getattr(bars, name), np.float64) for name in Market._fields[1:6]]
+    lengths = {name: len(column) for name, column in zip(Market._fields[:6], columns, strict=True)}
     if len(set(lengths.values())) > 1:
         raise DataError(f"{bars.symbol}: the columns differ in length: {lengths}")
-    row, fault = first_bad_bar(market)
-    if fault:
-        raise DataError(_describe_fault(bars, row, fault))
-    row = first_without_volume(market.volume) if needs_volume else -1
-    if row >= 0:
-        raise DataError(
-            f"{bars.symbol}: volume is {bars.volume[row]} at row {row} ({_when(bars, row)}), where a fill "
-            "would have no price; drop such bars or use a slippage without volume impact"
-        )
-    return market
+    rates = np.empty(0) if funding is None else funding
+    return Market._make([*columns, frozen(rates, np.float64)])
 
 
 def _when(bars: Bars, row: int) -> str:
     return f"{np.datetime64(int(bars.timestamp[row]), 'ns').astype('M8[s]')}Z"
 
 
-def _describe_fault(bars: Bars, row: int, fault: int) -> str:
-    from simengine.backtest import scan
+def fault_error(bars: Bars, targets: FloatArray, most: float, row: int, fault: int) -> DataError:
+    """Return the error that names a row the kernel could not trade: symbol, row, value and the fix."""
+    from simengine.backtest.kernel import checks
 
     place = f"at row {row} ({_when(bars, row)})"
+    if fault == checks.TARGET_FAULT:
+        return DataError(
+            f"{bars.symbol}: target is {targets[row]} {place}; "
+            f"targets are exposures in [-{most:g}, {most:g}], NaN keeps the last one"
+        )
+    if fault == checks.VOLUME_FAULT:
+        volume = float(bars.volume[row])
+        if volume == 0:
+            fix = "where a fill would have no price; drop such bars, cap the participation or take no impact"
+        else:
+            fix = "and the slippage depends on it; volumes must be finite and 0 or more"
+        return DataError(f"{bars.symbol}: volume is {volume} {place}, {fix}")
+    return DataError(f"{bars.symbol}: {_describe_fault(bars, row, fault, place)}")
+
+
+def _describe_fault(bars: Bars, row: int, fault: int, place: str) -> str:
+    from simengine.backtest.kernel import checks
+
     price = {name: float(getattr(bars, name)[row]) for name in ("open", "high", "low", "close")}
-    if fault == scan.TIME_FAULT:
-        return f"{bars.symbol}: the time {place} is not after the one before; sort the bars, drop duplicates"
-    if fault == scan.PRICE_FAULT:
+    if fault == checks.TIME_FAULT:
+        return f"the time {place} is not after the one before; sort the bars, drop duplicates"
+    if fault == checks.PRICE_FAULT:
         name = next(name for name, value in price.items() if not 0 < value < math.inf)
-        return f"{bars.symbol}: {name} is {price[name]} {place}; prices must be finite and above 0"
-    if fault == scan.RANGE_FAULT:
-        return f"{bars.symbol}: high {price['high']} is below low {price['low']} {place}; correct the bar"
+        return f"{name} is {price[name]} {place}; prices must be finite and above 0"
+    if fault == checks.RANGE_FAULT:
+        return f"high {price['high']} is below low {price['low']} {place}; correct the bar"
     name = next(name for name in ("open", "close") if not price["low"] <= price[name] <= price["high"])
     return (
-        f"{bars.symbol}: {name} {price[name]} is outside low {price['low']} to high {price['high']} {place}; "
-        "correct the bar"
+        f"{name} {price[name]} is outside low {price['low']} to high {price['high']} {place}; correct the bar"
     )
 
 
 def as_targets(values: ArrayLike, bars: Bars) -> FloatArray:
-    """Return checked exposures, shape (n,)."""
-    from simengine.backtest.scan import first_bad_target
-
+    """Return targets as an array of shape (n,); the kernel checks their size."""
     try:
-        targets: FloatArray = _frozen(np.asarray(values, dtype=np.float64), np.float64)
+        targets: FloatArray = frozen(np.asarray(values, dtype=np.float64), np.float64)
     except (TypeError, ValueError):
-        raise DataError(f"{bars.symbol}: targets must be numbers in [-1, 1] or NaN") from None
+        raise DataError(f"{bars.symbol}: targets must be numbers or NaN") from None
     _check_shape(targets, bars, "targets")
-    row = first_bad_target(targets)
-    if row >= 0:
-        raise DataError(
-            f"{bars.symbol}: target is {targets[row]} at row {row} ({_when(bars, row)}); "
-            "targets are exposures in [-1, 1], NaN keeps the last one"
-        )
     return targets
 
 
 def signal_targets(values: ArrayLike, bars: Bars, on_hold: str) -> FloatArray:
-    """Return the exposures of signals: BUY 1, SELL -1, HOLD and -1 as ``on_hold`` says and NaN."""
-    from simengine.backtest.scan import first_bad_signal
+    """Return the targets of signals: BUY 1, SELL -1, HOLD as ``on_hold`` says."""
+    from simengine.backtest.kernel.checks import targets_of
 
     if on_hold not in ("keep", "flat"):
         raise ConfigError(unknown_name("on_hold", on_hold, ("keep", "flat")))
     raw = np.asarray(values)
     if raw.dtype.kind not in "iu":
         raise DataError(
-            f"{bars.symbol}: signals must be integers (0 SELL, 1 HOLD, 2 BUY, -1 none), received {raw.dtype}"
+            f"{bars.symbol}: signals must be integers (0 SELL, 1 HOLD, 2 BUY), received {raw.dtype}"
         )
-    signals = _frozen(raw, np.int64)
-    _check_shape(signals, bars, "signals")
-    row = first_bad_signal(signals)
+    _check_shape(raw, bars, "signals")
+    # Clipped to the nearest number outside 0..2 that int8 holds, so that none becomes valid by wrapping.
+    small = raw if raw.dtype == np.int8 else np.clip(raw, -1 if raw.dtype.kind == "i" else 0, 3)
+    targets = np.empty(len(raw))
+    row = targets_of(frozen(small, np.int8), math.nan if on_hold == "keep" else 0.0, targets)
     if row >= 0:
         raise DataError(
-            f"{bars.symbol}: signal is {signals[row]} at row {row} ({_when(bars, row)}); "
-            "signals are 0 (SELL), 1 (HOLD), 2 (BUY) or -1 (none)"
+            f"{bars.symbol}: signal is {raw[row]} at row {row} ({_when(bars, row)}); "
+            "signals are 0 (SELL), 1 (HOLD) and 2 (BUY); say HOLD where there is none"
         )
-    exposure = np.full(4, np.nan)  # the last entry is reached by the index -1: no signal
-    exposure[Signal.SELL], exposure[Signal.BUY] = -1.0, 1.0
-    if on_hold == "flat":
-        exposure[Signal.HOLD] = 0.0
-    targets: FloatArray = exposure[signals]
-    return targets
+    return frozen(targets, np.float64)
 
 
 def _check_shape(values: NDArray[Any], bars: Bars, what: str) -> None:
@@ -170,24 +175,60 @@ def _check_shape(values: NDArray[Any], bars: Bars, what: str) -> None:
         raise DataError(f"{bars.symbol}: {len(values)} {what} for {len(bars)} bars; give one per bar")
 
 
-def as_fees(fees: Fees | FeeSchedule | None, fee_bps: float) -> FeeSchedule:
+@cache
+def _built_in() -> Registry:
+    from simengine.plugin.manager import build_registry
+
+    return build_registry(discover=False)
+
+
+def from_bps(name: str, value: float) -> float:
+    """Return basis points as a fraction."""
+    if not (is_number(value) and 0 <= value < 1 / BPS):
+        raise ConfigError(
+            f"{name} is in basis points (10 = 0.1 %), 0 or more and below 10000, received {said(value)}"
+        )
+    return value * BPS
+
+
+def as_fees(fees: Fees | FeeSchedule | InYaml | None, fee_bps: float) -> FeeSchedule:
     """Return the schedule of ``fees``, or a proportional one of ``fee_bps``."""
     if fees is None:
-        return FeeSchedule(((0.0, fee_bps * BPS),))
+        return FeeSchedule(((0.0, from_bps("fee_bps", fee_bps)),))
     if fee_bps:
         raise ConfigError(f"give either fees or fee_bps, received both (fee_bps={fee_bps})")
-    return fees if isinstance(fees, FeeSchedule) else fees.schedule()
+    if isinstance(fees, FeeSchedule):
+        return fees
+    if isinstance(fees, Mapping | str):
+        component: Fees = _built_in().create("fees", fees, "fees")
+        return component.schedule()
+    if not hasattr(fees, "schedule"):
+        raise ConfigError(
+            "fees are a component, its YAML mapping ({'type': 'proportional', 'fee_bps': 10}) "
+            f"or a FeeSchedule, received {said(fees)}"
+        )
+    return fees.schedule()
 
 
-def as_slippage(slippage: Slippage | SlippageModel | None, slippage_bps: float) -> SlippageModel:
+def as_slippage(slippage: Slippage | SlippageModel | InYaml | None, slippage_bps: float) -> SlippageModel:
     """Return the model of ``slippage``, or a constant one of ``slippage_bps``."""
     if slippage is None:
-        return SlippageModel(slippage_bps * BPS)
+        return SlippageModel(from_bps("slippage_bps", slippage_bps))
     if slippage_bps:
         raise ConfigError(
             f"give either slippage or slippage_bps, received both (slippage_bps={slippage_bps})"
         )
-    return slippage if isinstance(slippage, SlippageModel) else slippage.model()
+    if isinstance(slippage, SlippageModel):
+        return slippage
+    if isinstance(slippage, Mapping | str):
+        component: Slippage = _built_in().create("slippage", slippage, "slippage")
+        return component.model()
+    if not hasattr(slippage, "model"):
+        raise ConfigError(
+            "slippage is a component, its YAML mapping ({'type': 'bps', 'slippage_bps': 5}) "
+            f"or a SlippageModel, received {said(slippage)}"
+        )
+    return slippage.model()
 
 
 def as_band(rebalance: Rebalance) -> float:
@@ -206,16 +247,3 @@ def as_band(rebalance: Rebalance) -> float:
     if isinstance(band, bool) or not isinstance(band, int | float) or not 0 < band < math.inf:
         raise ConfigError(f"rebalance band is an exposure above 0 (0.05 = 5 % of equity), received {band!r}")
     return float(band)
-
-
-def as_rules(slippage: SlippageModel, stops: Stops, rebalance: Rebalance) -> Rules:
-    """Return the rules for the kernel."""
-    from simengine.backtest.kernel import Rules
-
-    return Rules(
-        slippage=float(slippage.rate),
-        impact=float(slippage.impact),
-        stop_loss=math.nan if stops.stop_loss is None else float(stops.stop_loss),
-        take_profit=math.nan if stops.take_profit is None else float(stops.take_profit),
-        band=as_band(rebalance),
-    )

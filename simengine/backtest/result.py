@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -11,32 +9,30 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.errors import DataError
 from simengine.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
     import pandas as pd
 
-EXIT_REASONS: tuple[str, ...] = ("signal", "stop_loss", "take_profit", "bankrupt", "open")
+    from simengine.backtest.kernel.sums import Sums
+    from simengine.backtest.simulation import Simulation
+    from simengine.backtest.versus import Benchmark
+    from simengine.backtest.what_if import Sensitivity
+
+EXIT_REASONS: tuple[str, ...] = (
+    *("signal", "stop_loss", "take_profit", "trailing_stop", "time_stop"),
+    *("liquidation", "bankrupt", "open"),
+)
 """The exit reason of each code in ``trades["exit_reason"]``."""
-
-_PERCENT = frozenset(
-    {
-        *("net_return", "cagr", "max_drawdown", "volatility", "probabilistic_sharpe", "win_rate"),
-        *("average_trade_return", "best_trade", "worst_trade", "long_share", "short_share"),
-        *("average_mae", "average_mfe", "exposure", "time_in_market"),
-    }
-)
-_WHOLE = frozenset({"trades", "bars", "max_drawdown_bars"})
-
-_PLAIN_COLUMNS = (
-    *("units", "entry_price", "exit_price", "fees", "slippage"),
-    *("pnl", "return", "mae", "mfe", "bars_held"),
-)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class BacktestResult:
     """A simulated account: equity, trades, costs and statistics.
+
+    Its repr is a labelled table; ``print`` adds the sensitivity to the fill convention, which takes two
+    further simulations.
 
     Parameters
     ----------
@@ -46,40 +42,104 @@ class BacktestResult:
         At the close of each bar, quote currency. The first one is the starting cash.
     value : float64 array, shape (n,)
         Signed value of the positions at the close; ``equity - value`` is cash.
-    gross_value : float64 array, shape (n,)
-        Sum of |value| over symbols.
     trades : structured array
-        Closed trades ordered by exit time; fields as in `simengine.backtest.kernel.TRADE_DTYPE`.
+        Closed trades ordered by exit time; fields as in `simengine.backtest.kernel.layout.TRADE_DTYPE`.
     open_trades : structured array
         Trades still open after the last bar, marked at the last close without exit costs; same fields.
     symbols : tuple of str
         ``trades["symbol"]`` indexes it.
-    costs : mapping of str to float
-        Quote currency: ``fees``, ``slippage`` (against the quotes, which are inside the bars),
-        ``funding`` (0), ``net`` (change of equity), ``gross`` (what the same fills would have made at
-        their quotes without fees: net + fees + slippage + funding) and ``traded`` (notional).
+    sums, ledger, wins, traded
+        What the kernel has added up: `stats`, `costs` and `counts` are made of it.
     fill_convention : str
         How orders and stops share a bar.
     bars_per_year : float
         Used for annualisation.
     bankrupt : tuple of str
         Symbols whose sleeve lost everything; it trades no more from there on.
+    written : structured array
+        Fills that were asked for; `orders` has all of them.
+    gross : float64 array or None
+        Sum of |value| over symbols when there are several.
     sleeves : tuple of BacktestResult
-        One per symbol when there are several.
+        One per symbol when each has its own account.
+    simulation : Simulation or None
+        That gave this result, to run it again.
     """
 
     timestamp: IntArray
     equity: FloatArray
     value: FloatArray
-    gross_value: FloatArray
     trades: NDArray[np.void]
     open_trades: NDArray[np.void]
     symbols: tuple[str, ...]
-    costs: Mapping[str, float]
+    sums: Sums
+    ledger: FloatArray
+    wins: float
+    traded: float
     fill_convention: str
     bars_per_year: float
+    written: NDArray[np.void]
     bankrupt: tuple[str, ...] = ()
+    gross: FloatArray | None = None
     sleeves: tuple[BacktestResult, ...] = ()
+    simulation: Simulation | None = None
+
+    @cached_property
+    def gross_value(self) -> FloatArray:
+        """Sum of |value| over symbols at the closes, shape (n,), quote currency."""
+        return np.abs(self.value) if self.gross is None else self.gross
+
+    @cached_property
+    def costs(self) -> dict[str, float]:
+        """What trading and holding cost, in quote currency.
+
+        ``fees``, ``slippage`` (against the quotes, which are inside the bars), ``funding``, ``borrow``,
+        ``net`` (change of equity), ``gross`` (what the same fills would have made at their quotes
+        without any of these) and ``traded`` (notional).
+        """
+        from simengine.backtest.kernel import layout
+
+        net = float(self.equity[-1] - self.equity[0])
+        paid = {
+            "fees": float(self.ledger[layout.FEES]),
+            "slippage": float(self.ledger[layout.SLIPPAGE]),
+            "funding": float(self.ledger[layout.FUNDING]),
+            "borrow": float(self.ledger[layout.BORROW]),
+        }
+        return {"net": net, **paid, "gross": net + sum(paid.values()), "traded": float(self.traded)}
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Orders that did not happen as asked.
+
+        ``not_sent`` (too small after rounding, or nothing to buy with), ``margin_limited`` (cut to the
+        buying power), ``expired`` (limits), ``cancelled`` (what the volume did not let through).
+        """
+        from simengine.backtest.kernel import layout
+
+        return {
+            "not_sent": int(self.ledger[layout.NOT_SENT]),
+            "margin_limited": int(self.ledger[layout.MARGIN_LIMITED]),
+            "expired": int(self.ledger[layout.EXPIRED]),
+            "cancelled": int(self.ledger[layout.CANCELLED]),
+        }
+
+    @cached_property
+    def orders(self) -> NDArray[np.void]:
+        """One row per fill; fields as in `simengine.backtest.kernel.layout.ORDER_DTYPE`.
+
+        Written by a second run when first read, as most results are never asked for them.
+        """
+        from simengine.backtest.kernel import layout
+
+        simulation = self.rerunnable
+        rows = 2 * (len(self.trades) + len(self.open_trades)) + 16
+        while True:
+            again = simulation.run(order_rows=rows)
+            asked = int(max(s.ledger[layout.FILLS] for s in (again.sleeves or (again,))))
+            if asked <= rows:
+                return again.written[np.argsort(again.written["time"], kind="stable")]
+            rows = asked
 
     @cached_property
     def returns(self) -> FloatArray:
@@ -108,26 +168,18 @@ class BacktestResult:
         """
         from simengine.backtest import stats
 
-        of_returns = stats.return_statistics(self.equity, self.bars_per_year)
+        of_returns = stats.return_statistics(self.equity, self.bars_per_year, self.sums)
         return {
             **of_returns,
-            **stats.trade_statistics(self.trades),
-            **stats.activity_statistics(self.equity, self.gross_value, self.costs, of_returns["years"]),
+            **stats.trade_statistics(len(self.trades), self.wins, self.ledger),
+            **stats.activity_statistics(self.sums, len(self.equity), self.costs, of_returns["years"]),
         }
 
     def to_frame(self) -> pd.DataFrame:
         """Return equity, returns, exposure and drawdown, indexed by UTC bar open time."""
-        import pandas as pd
+        from simengine.backtest import tables
 
-        index = pd.DatetimeIndex(self.timestamp.view("M8[ns]"), tz="UTC", name="timestamp")
-        drawdown = 1 - self.equity / np.maximum.accumulate(self.equity)
-        columns = {
-            "equity": self.equity,
-            "returns": self.returns,
-            "exposure": self.exposure,
-            "drawdown": drawdown,
-        }
-        return pd.DataFrame(columns, index=index)
+        return tables.equity_frame(self)
 
     def trades_frame(self, *, include_open: bool = False) -> pd.DataFrame:
         """Return one row per trade, with names for symbol, side and exit reason and UTC times.
@@ -137,39 +189,108 @@ class BacktestResult:
         include_open : bool
             Append the trades that are still open, with the exit reason ``open``.
         """
-        import pandas as pd
+        from simengine.backtest import tables
 
-        trades = np.concatenate([self.trades, self.open_trades]) if include_open else self.trades
-        named = {
-            "symbol": np.array(self.symbols, dtype=object)[trades["symbol"]],
-            "side": np.where(trades["side"] > 0, "long", "short"),
-            "entry_time": pd.DatetimeIndex(trades["entry_time"].astype("M8[ns]"), tz="UTC"),
-            "exit_time": pd.DatetimeIndex(trades["exit_time"].astype("M8[ns]"), tz="UTC"),
-        }
-        reason = np.array(EXIT_REASONS, dtype=object)[trades["exit_reason"]]
-        return pd.DataFrame(
-            {**named, **{name: trades[name] for name in _PLAIN_COLUMNS}, "exit_reason": reason}
-        )
+        return tables.trades_frame(self, include_open)
+
+    def rolling(self, window: int) -> pd.DataFrame:
+        """Return the statistics of the last ``window`` returns at every bar, indexed by UTC bar open time.
+
+        Columns ``return, volatility, sharpe, sortino, drawdown, max_drawdown``, NaN in the first ``window``
+        rows; formulas and errors as in `simengine.backtest.rolling.rolling_statistics`, which gives arrays.
+        """
+        from simengine.backtest import tables
+
+        return tables.rolling_frame(self, window)
+
+    def monthly(self) -> pd.DataFrame:
+        """Return the compound returns of calendar months (UTC) and years, one row per year.
+
+        Columns ``Jan`` to ``Dec`` and ``Year``; NaN without a bar, as in
+        `simengine.backtest.monthly.monthly_returns`.
+        """
+        from simengine.backtest.monthly import monthly_frame
+
+        return monthly_frame(self.timestamp, self.equity)
+
+    def drawdowns(self, top: int | None = 5) -> pd.DataFrame:
+        """Return the deepest drawdowns, deepest first; all of them for None.
+
+        Columns ``peak_time, trough_time, recovery_time`` (UTC, NaT when not recovered), ``depth``
+        (positive), ``bars`` and ``bars_to_trough``, as in
+        `simengine.backtest.drawdowns.drawdown_periods`.
+        """
+        from simengine.backtest import tables
+
+        return tables.drawdown_frame(self, top)
+
+    def versus(self, benchmark: Benchmark | None = None) -> dict[str, float]:
+        """Compare the one-bar returns with those of a benchmark.
+
+        Parameters
+        ----------
+        benchmark : Bars, BacktestResult, or (timestamps, prices), optional
+            Each bar takes the last price known at its close; a price stamped t counts as known at the
+            close of the bar that opens at t. Closes of longer bars are moved to the last bar inside them.
+            None: the same symbols, bought for equal shares of the cash and held, without any cost.
+
+        Returns
+        -------
+        dict of str to float
+            ``alpha, beta, correlation, r_squared, active_return, tracking_error, information_ratio,
+            up_capture, down_capture``; formulas as in `simengine.backtest.benchmark.compare_to_benchmark`.
+
+        Raises
+        ------
+        DataError
+            Something else than these, prices that are not above 0, or that do not cover the bars.
+        """
+        from simengine.backtest.versus import versus
+
+        return versus(self, benchmark)
+
+    def sensitivity(self) -> Sensitivity:
+        """Simulate the same decisions under all three fill conventions.
+
+        The object prints as a table with the convention of this result marked, and has ``table``
+        (statistics by convention) and ``to_frame()``.
+        """
+        from simengine.backtest.what_if import sensitivity
+
+        return sensitivity(self)
+
+    def attribution(self) -> dict[str, float]:
+        """Return what each cost and the stops took from the final equity, in quote currency.
+
+        The same decisions are simulated again with one thing switched off at a time: ``fees`` (those of a
+        liquidation too), ``slippage`` (a participation cap stays), ``financing`` (funding and borrow),
+        ``stops`` (stop-loss, take-profit, trailing and time stop). Each figure is the final equity
+        without it less that with it; below 0 when it helped. Sizes and later trades change as well, so
+        that the figures need not add up; `costs` has the sums that were paid.
+        """
+        from simengine.backtest.what_if import attribution
+
+        return attribution(self)
+
+    @property
+    def rerunnable(self) -> Simulation:
+        """The simulation that gave this result.
+
+        Raises
+        ------
+        DataError
+            When the result was put together without one.
+        """
+        if self.simulation is None:
+            raise DataError("this result was not simulated here and cannot be simulated again")
+        return self.simulation
 
     def __repr__(self) -> str:
-        start, end = self.timestamp[[0, -1]].astype("M8[ns]").astype("M8[s]").tolist()
-        head = {
-            "symbols": ", ".join(self.symbols),
-            "start": f"{start:%Y-%m-%d %H:%M} UTC",
-            "end": f"{end:%Y-%m-%d %H:%M} UTC",
-            "fill_convention": self.fill_convention,
-        }
-        rows = head | {name: _readable(name, value) for name, value in self.stats.items()}
-        rows["open_trades"] = str(len(self.open_trades))
-        if self.bankrupt:
-            rows["bankrupt"] = ", ".join(self.bankrupt)
-        width = max(map(len, rows))
-        return "\n".join(["BacktestResult", *(f"  {name:<{width}}  {text}" for name, text in rows.items())])
+        from simengine.backtest import tables
 
+        return tables.summary(self)
 
-def _readable(name: str, value: float) -> str:
-    if math.isnan(value):
-        return "-"
-    if name in _WHOLE:
-        return f"{value:,.0f}"
-    return f"{value:.2%}" if name in _PERCENT else f"{value:,.2f}"
+    def __str__(self) -> str:
+        if self.simulation is None:
+            return repr(self)
+        return f"{self!r}\n\n{self.sensitivity()!r}"

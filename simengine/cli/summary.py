@@ -80,6 +80,7 @@ def print_backtest(metrics: Metrics, where: str = "test") -> None:
             ("trades, win rate", f"{backtest['trades']:.0f}, {percent(backtest['win_rate'])}"),
             ("fees + slippage", f"{backtest['fees'] + backtest['slippage_cost']:,.2f}"),
             ("random shifts", _against_shifts(backtest)),
+            *([("other fills", _other_fills(backtest))] if "sensitivity" in backtest else []),
             *[(_BASELINE[name], signed_percent(row["net_return"])) for name, row in baselines.items()],
         ]
     )
@@ -94,6 +95,12 @@ def _gross_t(backtest: Metrics) -> str:
 def _against_shifts(backtest: Metrics) -> str:
     n = backtest["random_shifts"]["n"]
     return f"better than {percent(backtest['random_percentile'], 0)} of {n}"
+
+
+def _other_fills(backtest: Metrics) -> str:
+    """Return the net return of the same targets under each of the other fill conventions."""
+    others = [(k, v) for k, v in backtest["sensitivity"].items() if k != backtest["fill_convention"]]
+    return ", ".join(f"{name} {signed_percent(value)}" for name, value in others)
 
 
 def print_check(report: Metrics) -> None:

@@ -16,7 +16,9 @@ from simengine.types import CLASS_NAMES
 if TYPE_CHECKING:
     import pandas as pd
 
-STRATEGY_SETTINGS = frozenset({"rebalance", "stop_loss", "take_profit"})
+STRATEGY_SETTINGS = frozenset(
+    {"rebalance", "stop_loss", "take_profit", "trailing_stop", "max_bars", "limit_offset", "limit_bars"}
+)
 """Settings under ``backtest`` that are choices to compare; every other one is a condition that must agree."""
 
 

@@ -120,7 +120,9 @@ def _describe(items: list[ErrorDetails]) -> str:
     if all(expected):
         hint = did_you_mean(items[0]["input"], _literals(items)) if isinstance(items[0]["input"], str) else ""
         return "expected " + " or ".join(dict.fromkeys(filter(None, expected))) + received + hint
-    return " or ".join(dict.fromkeys(_sentence(item, received) for item in items))
+    # Of a union, the member whose type fits is the one that was meant.
+    meant = [item for item, other_type in zip(items, expected, strict=True) if not other_type]
+    return " or ".join(dict.fromkeys(_sentence(item, received) for item in meant))
 
 
 def _expected(item: ErrorDetails) -> str | None:

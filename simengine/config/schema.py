@@ -102,13 +102,16 @@ def _check_duration(text: str) -> str:
     return text
 
 
+Duration = Annotated[str, AfterValidator(_check_duration)]
+
+
 class Data(Section):
     """Where bars come from."""
 
     source: Ref = Field(
         default=_ref("oracle_market", market="realistic", symbols=2, bars=30000), description="source of bars"
     )
-    max_gap: Annotated[str, AfterValidator(_check_duration)] | None = Field(
+    max_gap: Duration | None = Field(
         default=None, description="longest hole that windows and labels may span, such as 3h; null: any"
     )
 
@@ -185,28 +188,112 @@ class Band(Section):
     band: float = Field(gt=0, description="fraction of equity")
 
 
+class FundingRate(Section):
+    """Funding that falls due at every multiple of an interval."""
+
+    rate: float = Field(description="fraction of notional; of a positive one a long pays, a short receives")
+    every: Duration = Field(description="interval since 1970-01-01 UTC, such as 8h")
+
+
+NotNegative = Annotated[float, Field(ge=0)]
+BySymbol = NotNegative | dict[str, NotNegative]
+
+
 class Backtest(Section):
     """How signals are traded."""
 
     cash: float = Field(default=100_000.0, gt=0, description="start capital in quote currency")
+    size: float | None = Field(
+        default=None,
+        gt=0,
+        description="position at a target of 1, in size_unit; null: 1, or 1 / symbols on shared capital",
+    )
+    size_unit: Literal["fraction", "cash", "units"] = Field(
+        default="fraction", description="what size counts: fractions of equity, quote currency or units"
+    )
+    leverage: float = Field(default=1.0, gt=0, description="largest exposure as a multiple of equity")
+    initial_margin: float | None = Field(
+        default=None, gt=0, le=1, description="fraction of notional needed to open; null: 1 / leverage"
+    )
+    maintenance_margin: float = Field(
+        default=0.0, ge=0, lt=1, description="fraction of notional below which the account is liquidated"
+    )
+    liquidation_fee_bps: float = Field(
+        default=0.0, ge=0, lt=10_000, description="on top of the fee of a liquidation"
+    )
     fees: Ref | None = Field(
         default=_ref("proportional", fee_bps=10), description="cost of a fill; null: none"
     )
     slippage: Ref | None = Field(
         default=_ref("bps", slippage_bps=5), description="adverse move of a fill; null: none"
     )
-    fill_convention: Literal["open_first"] = Field(default="open_first", description="order of events")
+    funding: FundingRate | None = Field(default=None, description="paid for holding a position; null: none")
+    borrow_rate: float = Field(default=0.0, ge=0, description="interest on what is borrowed, fraction a year")
+    fill_convention: Literal["open_first", "stop_first_drop", "open_first_skip_entry"] = Field(
+        default="open_first", description="order of events in a bar"
+    )
     rebalance: Literal["on_change", "every_bar"] | Band = Field(
         default="on_change", description="when to trade"
     )
-    capital: Literal["sleeves"] = Field(default="sleeves", description="how symbols share the cash")
+    capital: Literal["sleeves", "shared"] = Field(
+        default="sleeves", description="cash / number of symbols for each, or one account"
+    )
+    limit_offset: float | None = Field(
+        default=None, ge=0, lt=1, description="entries by limit, fraction from the close; null: at the open"
+    )
+    limit_bars: int = Field(default=1, ge=1, description="bars that a limit entry is valid")
     stop_loss: Fraction | None = Field(default=None, description="fraction of the entry price; null: none")
     take_profit: float | None = Field(
         default=None, gt=0, description="fraction of the entry price; null: none"
     )
+    trailing_stop: Fraction | None = Field(
+        default=None, description="fraction of the best price since the entry; null: none"
+    )
+    max_bars: int | None = Field(
+        default=None, ge=1, description="bars after which a position is closed; null: any"
+    )
+    tick_size: BySymbol = Field(default=0.0, description="step of fill prices, also by symbol; 0: none")
+    lot_size: BySymbol = Field(default=0.0, description="step of units, also by symbol; 0: none")
+    min_notional: BySymbol = Field(
+        default=0.0, description="least order in quote currency, also by symbol; 0: none"
+    )
     bars_per_year: float | None = Field(
         default=None, gt=0, description="for annualising; null: from the data"
     )
+
+    @model_validator(mode="after")
+    def _agree(self) -> Backtest:
+        size = 1.0 if self.size is None and self.capital == "sleeves" else self.size
+        if self.size_unit == "fraction" and size is not None and size > self.leverage:
+            raise ValueError(
+                f"size {size:g} is above leverage {self.leverage:g}; raise leverage or lower size"
+            )
+        if self.size_unit != "fraction" and self.size is None:
+            raise ValueError(f"size_unit {self.size_unit} needs a size, received null")
+        if self.size_unit != "fraction" and isinstance(self.rebalance, Band):
+            raise ValueError(f"a band needs size_unit fraction, received {self.size_unit}")
+        initial = min(1.0, 1.0 / self.leverage) if self.initial_margin is None else self.initial_margin
+        if self.maintenance_margin > initial:
+            raise ValueError(
+                f"maintenance_margin {self.maintenance_margin:g} is above the initial margin {initial:g}"
+            )
+        return self
+
+
+Thresholds = Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], Field(strict=False, min_length=1)]
+Fractions = Annotated[tuple[Fraction | None, ...], Field(strict=False, min_length=1)]
+Gains = Annotated[tuple[Annotated[float, Field(gt=0)] | None, ...], Field(strict=False, min_length=1)]
+BarCounts = Annotated[tuple[Annotated[int, Field(ge=1)] | None, ...], Field(strict=False, min_length=1)]
+
+
+class Sweep(Section):
+    """Lists whose every combination `simengine sweep` tries; null inside a list is off."""
+
+    thresholds: Thresholds = Field(description="long or short above this probability")
+    stop_losses: Fractions | None = Field(default=None, description="null: as in backtest")
+    take_profits: Gains | None = Field(default=None, description="null: as in backtest")
+    trailing_stops: Fractions | None = Field(default=None, description="null: as in backtest")
+    max_bars: BarCounts | None = Field(default=None, description="null: as in backtest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +341,7 @@ class Config(Section):
     inference: Inference = Inference()
     strategy: Ref = Field(default=_ref("follow_signal", on_hold="keep"), description="trading strategy")
     backtest: Backtest = Backtest()
+    sweep: Sweep | None = Field(default=None, description="what simengine sweep varies")
     _origin: Origin = PrivateAttr(default_factory=Origin)
 
     @property

@@ -37,6 +37,7 @@ RESULT_STATISTICS = (
     "fees",
     "slippage_cost",
     "funding",
+    "borrow",
 )
 """Statistics of a simulation that go into ``metrics.json`` as the engine reports them."""
 
@@ -193,7 +194,8 @@ def backtest_metrics(
     -------
     dict
         The names of `RESULT_STATISTICS`, ``gross_return, gross_t, net_return_interval`` (95 %, circular
-        block bootstrap), ``buy_and_hold_return, random_percentile, fill_convention``.
+        block bootstrap), ``buy_and_hold_return, random_percentile, fill_convention`` and ``sensitivity``,
+        the net return of the same targets by fill convention.
     """
     lag = return_lag(horizon_bars)  # the first return is 0 by definition and no observation
     metrics: dict[str, Any] = {name: result.stats[name] for name in RESULT_STATISTICS}
@@ -203,6 +205,7 @@ def backtest_metrics(
     metrics["buy_and_hold_return"] = buy_and_hold_result.stats["net_return"]
     metrics["random_percentile"] = shifts.percentile
     metrics["fill_convention"] = result.fill_convention
+    metrics["sensitivity"] = {name: row["net_return"] for name, row in result.sensitivity().table.items()}
     return metrics
 
 

@@ -165,7 +165,8 @@ class Strategy(Protocol):
     """Target exposures of one symbol.
 
     A strategy may also have ``stops()`` returning a `simengine.backtest.costs.Stops`, which replaces
-    the stops of the config.
+    the stops of the config (``stop_loss, take_profit, trailing_stop, max_bars``), and ``on_bar``, a rule
+    on the state of the account that `simengine.backtest.backtest` takes by that name.
     """
 
     def targets(self, context: StrategyContext) -> FloatArray:

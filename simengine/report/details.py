@@ -91,7 +91,7 @@ def trades(run: RunFiles) -> dict[str, Any]:
             "pnl": float(group["pnl"].sum()),
             "mean_return": float(group["return"].mean()),
             "bars_held": float(group["bars_held"].mean()),
-            "costs": float((group["fees"] + group["slippage"]).sum()),
+            "costs": float((group["fees"] + group["slippage"] + group["financing"]).sum()),
         }
         for reason, group in frame.groupby("exit_reason", sort=True)
     ]

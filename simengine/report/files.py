@@ -20,7 +20,7 @@ PREDICTIONS = ["symbol", "timestamp", "segment", "label", "signal", *RAW, *CALIB
 EQUITY = ["timestamp", "equity", "gross_equity", "buy_and_hold", "exposure"]
 TRADES = [
     "symbol", "side", "entry_time", "exit_time", "units", "entry_price", "exit_price", "fees", "slippage",
-    "pnl", "return", "mae", "mfe", "bars_held", "exit_reason",
+    "financing", "pnl", "return", "mae", "mfe", "bars_held", "exit_reason",
 ]  # fmt: skip
 
 SUM_TOLERANCE = 1e-3

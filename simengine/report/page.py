@@ -51,6 +51,7 @@ def render(run: RunFiles) -> str:
     """Return the report of a run as HTML."""
     headings, rows = summary.classification_table(run)
     pnl_headings, pnl_rows = summary.pnl_table(run)
+    fill_headings, fill_rows = summary.sensitivity_table(run)
     return (
         environment()
         .get_template("report.html")
@@ -65,6 +66,8 @@ def render(run: RunFiles) -> str:
             classification_rows=rows,
             pnl_headings=pnl_headings,
             pnl_rows=pnl_rows,
+            fill_headings=fill_headings,
+            fill_rows=fill_rows,
             backtest=run.metric("backtest") or {},
             shifts=run.metric("backtest", "random_shifts") or {},
             curves=details.curves(run),

@@ -135,6 +135,20 @@ def pnl_table(run: RunFiles) -> tuple[list[str], list[Row]]:
     return [heading for _, heading, _ in PNL_COLUMNS], rows
 
 
+def sensitivity_table(run: RunFiles) -> tuple[list[str], list[Row]]:
+    """Return the headings and rows of the net return by fill convention; no rows in a run without it."""
+    found, used = run.metric("backtest", "sensitivity"), run.metric("backtest", "fill_convention")
+    if not isinstance(found, dict):
+        return [], []
+    own = found.get(used)
+    rows = []
+    for name, value in found.items():
+        apart = None if own is None or value is None else value - own
+        cells = [signed_percent(value), DASH if name == used else signed_percent(apart)]
+        rows.append(Row(name, cells, "used in this run" if name == used else ""))
+    return ["Net return", "Difference"], rows
+
+
 def statements(run: RunFiles) -> list[Statement]:
     """Return what has to be said beside the figures, in order of importance."""
     said = [_profit(run), _direction(run)]
@@ -161,8 +175,8 @@ def statements(run: RunFiles) -> list[Statement]:
         Statement(
             f"Fills: {fills or 'unknown convention'}",
             "Decisions are made at the close of a bar and filled from the next open on. Conventions "
-            "for stops inside a bar alone can move the PnL of the same signals by a third: "
-            "compare runs of one convention only.",
+            "for stops inside a bar alone can move the PnL of the same signals by a third "
+            "(the table under Baselines): compare runs of one convention only.",
         )
     )
     if run.metric("oracle", "test") is not None:

@@ -27,7 +27,7 @@ logger = get_logger(__name__)
 NO_FEES = FeeSchedule(((0.0, 0.0),))
 NO_SLIPPAGE = SlippageModel(0.0)
 BASELINES = ("buy_and_hold", "reversal")
-"""Strategies that every backtest is printed beside: the same costs, but no stops and no rebalancing."""
+"""Strategies that every backtest is printed beside: the same costs, but plain orders (`Account.plain`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,37 +92,79 @@ class Account:
         )
 
     def plain(self) -> Account:
-        """Return the same account without stops and without rebalancing, for baselines."""
-        config = self.config.model_copy(
-            update={"stop_loss": None, "take_profit": None, "rebalance": "on_change"}
-        )
+        """Return the same account without exits of its own, limits and rebalancing, for baselines."""
+        off = ("stop_loss", "take_profit", "trailing_stop", "max_bars", "limit_offset")
+        config = self.config.model_copy(update={**dict.fromkeys(off), "rebalance": "on_change"})
         return replace(self, config=config)
 
     def without_costs(self) -> Account:
-        """Return the same account where fills are free."""
-        return replace(self, fees=NO_FEES, slippage=NO_SLIPPAGE)
+        """Return the same account where trading and holding are free; a cap on participation stays."""
+        config = self.config.model_copy(
+            update={"funding": None, "borrow_rate": 0.0, "liquidation_fee_bps": 0.0}
+        )
+        slippage = replace(self.slippage, rate=0.0, impact=0.0)
+        return replace(self, config=config, fees=NO_FEES, slippage=slippage)
 
     def simulate(
         self, bars: Mapping[str, Bars], targets: Mapping[str, FloatArray], strategy: Strategy | None = None
     ) -> BacktestResult:
-        """Simulate target exposures by symbol; a strategy's own stops replace the configured ones."""
+        """Simulate target exposures by symbol.
+
+        A strategy's own ``stops()`` replace the configured ones, all four; its ``on_bar`` goes along.
+        """
         from simengine.backtest.engine import backtest
 
         own = getattr(strategy, "stops", None)
         stops = own() if own is not None else self.config
-        rebalance = self.config.rebalance
         return backtest(
             bars,
             targets=targets,
-            cash=self.config.cash,
-            fees=self.fees,
-            slippage=self.slippage,
             stop_loss=stops.stop_loss,
             take_profit=stops.take_profit,
-            rebalance=rebalance if isinstance(rebalance, str) else rebalance.model_dump(),
-            fill_convention=self.config.fill_convention,
-            bars_per_year=self.config.bars_per_year,
+            trailing_stop=stops.trailing_stop,
+            max_bars=stops.max_bars,
+            on_bar=_on_bar(strategy),
+            **self.options(bars),
         )
+
+    def options(self, bars: Mapping[str, Bars]) -> dict[str, Any]:
+        """Return the options of `backtest` on these bars, all but targets, stops and ``on_bar``."""
+        config = self.config
+        whole = 1.0 / len(bars) if config.capital == "shared" else 1.0
+        rebalance, funding = config.rebalance, config.funding
+        return {
+            "size": whole if config.size is None else config.size,
+            "size_unit": config.size_unit,
+            "cash": config.cash,
+            "fees": self.fees,
+            "slippage": self.slippage,
+            "leverage": config.leverage,
+            "initial_margin": config.initial_margin,
+            "maintenance_margin": config.maintenance_margin,
+            "liquidation_fee_bps": config.liquidation_fee_bps,
+            "funding": None if funding is None else funding.model_dump(),
+            "borrow_rate": config.borrow_rate,
+            "limit_offset": config.limit_offset,
+            "limit_bars": config.limit_bars,
+            "tick_size": _of_symbols(config.tick_size, bars),
+            "lot_size": _of_symbols(config.lot_size, bars),
+            "min_notional": _of_symbols(config.min_notional, bars),
+            "rebalance": rebalance if isinstance(rebalance, str) else rebalance.model_dump(),
+            "capital": config.capital,
+            "fill_convention": config.fill_convention,
+            "bars_per_year": config.bars_per_year,
+        }
+
+
+def _on_bar(strategy: Strategy | None) -> Any:  # noqa: ANN401 - a numba dispatcher
+    rule = getattr(strategy, "on_bar", None)
+    # A compiled function in the body of a class comes out of an instance as a bound method.
+    return getattr(rule, "__func__", rule)
+
+
+def _of_symbols(value: float | dict[str, float], bars: Mapping[str, Bars]) -> float | dict[str, float]:
+    """Return a setting without the symbols that are not traded in this span."""
+    return {name: value[name] for name in bars if name in value} if isinstance(value, dict) else value
 
 
 @dataclass(frozen=True, slots=True)

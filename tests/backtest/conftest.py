@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from simengine.types import Bars
+
+# The second engine lives in files of its own beside the tests: `from reference import ...`.
+sys.path.append(str(Path(__file__).parent))
 
 HOUR = 3_600 * 10**9
 START = 1_577_836_800 * 10**9  # 2020-01-01

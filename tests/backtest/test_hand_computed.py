@@ -23,9 +23,10 @@ def test_a_long_trade_fills_at_the_next_open(make_bars):
     assert result.exposure.tolist() == [0, 1, 1, 0]
     assert result.returns == pytest.approx([0, 0.05, 1_150 / 1_050 - 1, 1_200 / 1_150 - 1])
     (trade,) = result.trades
-    assert (trade["entry_bar"], trade["exit_bar"], trade["bars_held"], trade["side"]) == (1, 3, 2, 1)
+    assert (trade["entry_bar"], trade["exit_bar"], trade["side"]) == (1, 3, 1)
+    assert result.trades_frame()["bars_held"].tolist() == [2]
     assert (trade["units"], trade["entry_price"], trade["exit_price"]) == (10, 100, 120)
-    assert (trade["pnl"], trade["fees"], trade["slippage"]) == (200, 0, 0)
+    assert (trade["pnl"], trade["fees"], trade["slippage"], trade["financing"]) == (200, 0, 0, 0)
     assert trade["return"] == pytest.approx(0.2)
     assert trade["mae"] == pytest.approx(-0.01)  # low 99 of bar 1
     assert trade["mfe"] == pytest.approx(0.20)  # of the exit bar only the open, 120, counts
@@ -179,11 +180,14 @@ def test_a_band_still_closes_a_small_position(make_bars):
 
 def test_signals_map_to_exposure(make_bars):
     bars = make_bars([FLAT_100] * 6)
-    signals = np.array([Signal.BUY, Signal.HOLD, Signal.SELL, -1, Signal.HOLD, Signal.BUY], dtype=np.int8)
+    signals = [Signal.BUY, Signal.HOLD, Signal.SELL, Signal.HOLD, Signal.HOLD, Signal.BUY]
     keep = backtest(bars, signals=signals, cash=1_000)
     assert keep.exposure.tolist() == pytest.approx([0, 1, 1, -1, -1, -1])
     flat = backtest(bars, signals=signals, cash=1_000, on_hold="flat")
-    assert flat.exposure.tolist() == pytest.approx([0, 1, 0, -1, -1, 0])
+    assert flat.exposure.tolist() == pytest.approx([0, 1, 0, -1, 0, 0])
+    for dtype in (np.int8, np.int64, np.uint8):
+        again = backtest(bars, signals=np.array(signals, dtype), cash=1_000)
+        assert again.equity.tobytes() == keep.equity.tobytes()
 
 
 def test_fee_tiers_count_the_notional_of_the_account(make_bars):
@@ -204,12 +208,37 @@ def test_volume_impact_follows_the_square_root(make_bars):
     assert units * buy == pytest.approx(500, rel=1e-12)
 
 
-def test_a_bankrupt_account_stops_trading(make_bars):
+@pytest.mark.parametrize(
+    ("row", "options", "left", "reason"),
+    [
+        # 10 units short, 2000 of cash: nothing is left at 200.
+        ((150, 250, 150, 150), {}, 0, "liquidation"),
+        # The open is beyond that price already.
+        ((210, 210, 210, 210), {}, -100, "liquidation"),
+        # The close is that price, and nothing beyond it was seen.
+        ((150, 200, 150, 200), {}, 0, "bankrupt"),
+        # 9 units short, 1800 of cash. The stop at 195 leaves 45, the second fee 55 less than nothing.
+        (
+            (150, 197, 150, 150),
+            {"stop_loss": 0.95, "fees": FeeSchedule(((0, 0),), fixed=100)},
+            -55,
+            "stop_loss",
+        ),
+    ],
+)
+def test_nothing_left_ends_the_trading(make_bars, row, options, left, reason):
+    rows = [FLAT_100, FLAT_100, row, *[FLAT_100] * 3]
+    result = backtest(make_bars(rows), targets=[-1, NAN, NAN, 1, NAN, NAN], cash=1_000, **options)
+    assert result.equity[2:].tolist() == pytest.approx([left] * 4)
+    assert result.bankrupt == ("X",)
+    assert reasons(result) == [reason]
+    assert result.value[2:].tolist() == [0] * 4
+    assert result.stats["cagr"] == -1
+
+
+def test_an_account_below_zero_in_figures(make_bars):
     rows = [FLAT_100, FLAT_100, (210, 210, 210, 210), *[FLAT_100] * 3]
     result = backtest(make_bars(rows), targets=[-1, NAN, NAN, 1, NAN, NAN], cash=1_000)
-    assert result.equity.tolist() == [1_000, 1_000, -100, -100, -100, -100]
-    assert result.bankrupt == ("X",)
-    assert reasons(result) == ["bankrupt"]
     assert result.exposure.tolist() == [0, -1, 0, 0, 0, 0]
     assert result.stats["cagr"] == -1
     assert result.stats["net_return"] == pytest.approx(-1.1)

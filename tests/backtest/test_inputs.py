@@ -40,7 +40,90 @@ def message(error, call, *args, **kwargs):
         ({"targets": HOLD, "cash": NAN}, "cash must be finite and above 0, received nan"),
         (
             {"targets": HOLD, "fill_convention": "open_frist"},
-            "unknown fill convention 'open_frist' (did you mean 'open_first'?); known: open_first",
+            "unknown fill convention 'open_frist' (did you mean 'open_first'?); "
+            "known: open_first, open_first_skip_entry, stop_first_drop",
+        ),
+        ({"targets": HOLD, "cash": -5.0}, "cash must be finite and above 0, received -5.0"),
+        ({"targets": HOLD, "cash": "1000"}, "cash must be finite and above 0, received '1000'"),
+        ({"targets": HOLD, "size": np.inf}, "size must be finite and above 0, received inf"),
+        (
+            {"targets": HOLD, "size": 3},
+            "size 3 is above the leverage 1, which a target of 1 would exceed; raise leverage or lower size",
+        ),
+        (
+            {"targets": HOLD, "size_unit": "unit"},
+            "unknown size_unit 'unit' (did you mean 'units'?); known: cash, fraction, units",
+        ),
+        (
+            {"targets": HOLD, "capital": "share"},
+            "unknown capital 'share' (did you mean 'shared'?); known: shared, sleeves",
+        ),
+        (
+            {"targets": HOLD, "leverage": 0},
+            "leverage is the largest exposure as a multiple of equity, finite and above 0 "
+            "(1 = no borrowing), received 0",
+        ),
+        (
+            {"targets": HOLD, "initial_margin": 1.5},
+            "initial_margin is a fraction of notional in (0, 1], or None for 1 / leverage, received 1.5",
+        ),
+        (
+            {"targets": HOLD, "leverage": 4, "maintenance_margin": 0.3},
+            "maintenance_margin is a fraction of notional from 0 to the initial margin (0.25) and below 1, "
+            "received 0.3",
+        ),
+        (
+            {"targets": HOLD, "liquidation_fee_bps": -1},
+            "liquidation_fee_bps is in basis points (10 = 0.1 %), 0 or more and below 10000, received -1",
+        ),
+        (
+            {"targets": HOLD, "borrow_rate": -0.1},
+            "borrow_rate is a fraction a year, 0 or more (0.05 = 5 %), received -0.1",
+        ),
+        (
+            {"targets": HOLD, "funding": {"rate": 0.1}},
+            'funding takes a rate and an interval, {"rate": 0.0001, "every": "8h"}, received {\'rate\': 0.1}',
+        ),
+        (
+            {"targets": HOLD, "limit_offset": 1.0},
+            "limit_offset is a fraction of the close in [0, 1) (0.001 = 0.1 %) or None, received 1.0",
+        ),
+        (
+            {"targets": HOLD, "limit_offset": 0.01, "limit_bars": 0},
+            "limit_bars is a whole number of bars, 1 or more, received 0",
+        ),
+        (
+            {"targets": HOLD, "tick_size": {"Y": 0.01}},
+            "tick_size given for an unknown symbol 'Y'; known: X",
+        ),
+        ({"targets": HOLD, "lot_size": {}}, "lot_size is missing for X; 0 is none"),
+        (
+            {"targets": HOLD, "min_notional": -1},
+            "min_notional is a number, 0 (none) or more, received -1",
+        ),
+        (
+            {"targets": HOLD, "rebalance": {"band": 0.1}, "size_unit": "units"},
+            "a rebalance band is a fraction of equity and needs the size_unit fraction, received units",
+        ),
+        (
+            {"targets": HOLD, "trailing_stop": 1.5},
+            "trailing_stop is a fraction of the best price in (0, 1) or None, received 1.5",
+        ),
+        (
+            {"targets": HOLD, "max_bars": 0},
+            "max_bars is a whole number of bars, 1 or more, or None, received 0",
+        ),
+        (
+            {"targets": HOLD, "take_profit": -0.1},
+            "take_profit is a fraction of the entry price above 0 (0.02 = 2 %) or None, received -0.1",
+        ),
+        (
+            {"targets": HOLD, "bars_per_year": NAN},
+            "bars_per_year must be finite and above 0, received nan",
+        ),
+        (
+            {"targets": HOLD, "bars_per_year": "daily"},
+            "bars_per_year must be finite and above 0, received 'daily'",
         ),
         (
             {"targets": HOLD, "rebalance": "on_chang"},
@@ -84,11 +167,15 @@ def message(error, call, *args, **kwargs):
         ),
         (
             {"targets": HOLD, "fee_bps": -1},
-            "a fee rate is a fraction of notional in [0, 1), received -0.0001",
+            "fee_bps is in basis points (10 = 0.1 %), 0 or more and below 10000, received -1",
+        ),
+        (
+            {"targets": HOLD, "fee_bps": "10"},
+            "fee_bps is in basis points (10 = 0.1 %), 0 or more and below 10000, received '10'",
         ),
         (
             {"targets": HOLD, "slippage_bps": 10_000},
-            "a slippage rate is a fraction of the price in [0, 1), received 1.0",
+            "slippage_bps is in basis points (10 = 0.1 %), 0 or more and below 10000, received 10000",
         ),
     ],
 )
@@ -105,23 +192,61 @@ def test_options(bars, options, text):
             "targets are exposures in [-1, 1], NaN keeps the last one",
         ),
         (
+            {"targets": [NAN, 1.6, 0], "leverage": 3, "size": 2},
+            "X: target is 1.6 at row 1 (2020-01-01T01:00:00Z); "
+            "targets are exposures in [-1.5, 1.5], NaN keeps the last one",
+        ),
+        (
+            {"targets": [-4, 0, 0], "leverage": 3, "size": 50, "size_unit": "cash"},
+            "X: target is -4.0 at row 0 (2020-01-01T00:00:00Z); "
+            "targets are exposures in [-3, 3], NaN keeps the last one",
+        ),
+        (
             {"targets": [NAN, 0, -1.5]},
             "X: target is -1.5 at row 2 (2020-01-01T02:00:00Z); "
             "targets are exposures in [-1, 1], NaN keeps the last one",
         ),
         ({"targets": [0, 1]}, "X: 2 targets for 3 bars; give one per bar"),
         ({"targets": [[0], [1], [0]]}, "X: targets must have one dimension, received the shape (3, 1)"),
-        ({"targets": ["a", "b", "c"]}, "X: targets must be numbers in [-1, 1] or NaN"),
+        ({"targets": ["a", "b", "c"]}, "X: targets must be numbers or NaN"),
         (
             {"signals": [0, 3, 1]},
             "X: signal is 3 at row 1 (2020-01-01T01:00:00Z); "
-            "signals are 0 (SELL), 1 (HOLD), 2 (BUY) or -1 (none)",
+            "signals are 0 (SELL), 1 (HOLD) and 2 (BUY); say HOLD where there is none",
+        ),
+        (
+            {"signals": np.array([0, 1, -1], np.int8)},
+            "X: signal is -1 at row 2 (2020-01-01T02:00:00Z); "
+            "signals are 0 (SELL), 1 (HOLD) and 2 (BUY); say HOLD where there is none",
+        ),
+        (
+            {"signals": np.array([258, 1, 1])},  # 2 when it is cut to eight bits
+            "X: signal is 258 at row 0 (2020-01-01T00:00:00Z); "
+            "signals are 0 (SELL), 1 (HOLD) and 2 (BUY); say HOLD where there is none",
         ),
         (
             {"signals": [0.0, 1.0, 2.0]},
-            "X: signals must be integers (0 SELL, 1 HOLD, 2 BUY, -1 none), received float64",
+            "X: signals must be integers (0 SELL, 1 HOLD, 2 BUY), received float64",
         ),
         ({"signals": [0] * 4}, "X: 4 signals for 3 bars; give one per bar"),
+        (
+            {"signals": np.array([0, 1, 200], np.uint8)},
+            "X: signal is 200 at row 2 (2020-01-01T02:00:00Z); "
+            "signals are 0 (SELL), 1 (HOLD) and 2 (BUY); say HOLD where there is none",
+        ),
+        (
+            {"signals": [True, False, True]},
+            "X: signals must be integers (0 SELL, 1 HOLD, 2 BUY), received bool",
+        ),
+        ({"signals": [[0, 1, 2]]}, "X: signals must have one dimension, received the shape (1, 3)"),
+        (
+            {"targets": HOLD, "funding": [0.1, 0.1]},
+            "X: funding needs one rate per bar, shape (3,), received the shape (2,)",
+        ),
+        (
+            {"targets": HOLD, "funding": [0.0, NAN, 0.0]},
+            "X: the funding rate is nan at row 1; use 0 where none falls due",
+        ),
         ({"targets": {"Y": HOLD}}, "targets are missing for X"),
         (
             {"targets": {"X": HOLD, "XX": HOLD}},
@@ -192,8 +317,16 @@ def test_volume_impact_needs_volume_where_a_fill_can_be(make_bars):
     bars.volume[2] = 0
     assert message(DataError, backtest, bars, targets=HOLD, slippage=impact) == (
         "X: volume is 0.0 at row 2 (2020-01-01T02:00:00Z), where a fill would have no price; "
-        "drop such bars or use a slippage without volume impact"
+        "drop such bars, cap the participation or take no impact"
     )
+    capped = SlippageModel(0, impact=0.1, max_participation=0.5)
+    assert backtest(bars, targets=HOLD, slippage=capped).equity[-1] == 100_000
+    bars.volume[2] = -1
+    assert message(DataError, backtest, bars, targets=HOLD, slippage=capped) == (
+        "X: volume is -1.0 at row 2 (2020-01-01T02:00:00Z), and the slippage depends on it; "
+        "volumes must be finite and 0 or more"
+    )
+    assert backtest(bars, targets=HOLD, slippage_bps=5).equity[-1] == 100_000
 
 
 def test_an_order_that_leaves_no_price_is_an_error(make_bars):
@@ -203,7 +336,7 @@ def test_an_order_that_leaves_no_price_is_an_error(make_bars):
     )
     assert text == (
         "X: an order at row 1 is too large for the volume of its bar (10): "
-        "the volume impact leaves no price; use less cash or impact"
+        "the volume impact leaves no price; use less cash or impact, or a participation cap"
     )
 
 
@@ -227,6 +360,74 @@ def test_a_data_frame_is_read(bars):
     one, other = (backtest(b, targets=targets, fee_bps=3) for b in (bars, frame))
     assert one.equity.tobytes() == other.equity.tobytes()
     assert other.symbols == ("X",)
+
+
+@pytest.mark.parametrize(
+    ("ours", "in_yaml"),
+    [
+        ({"fee_bps": 10}, {"fees": {"type": "proportional", "fee_bps": 10}}),
+        ({"fee_bps": 10}, {"fees": {"type": "proportional"}}),  # 10 is the component's default
+        ({"fee_bps": 10}, {"fees": "proportional"}),
+        (
+            {"fees": FeeSchedule(((0, 0.002), (1e5, 0.001)), minimum=3)},
+            {"fees": {"type": "tiered", "tiers": [[0, 20], [1e5, 10]], "minimum": 3}},
+        ),
+        ({"slippage_bps": 7}, {"slippage": {"type": "bps", "slippage_bps": 7}}),
+        (
+            {"slippage": SlippageModel(0.0005, 0.01, 0.5, "cancel", on_stops=False)},
+            {
+                "slippage": {
+                    "type": "volume_impact",
+                    "max_participation": 0.5,
+                    "remainder": "cancel",
+                    "on_stops": False,
+                }
+            },
+        ),
+    ],
+)
+def test_costs_as_yaml_writes_them(random_bars, ours, in_yaml):
+    bars, targets = random_bars(3, 60), np.sign(np.sin(np.arange(60)))
+    one, other = (backtest(bars, targets=targets, stop_loss=0.02, **given) for given in (ours, in_yaml))
+    assert one.equity.tobytes() == other.equity.tobytes()
+    assert one.trades.tobytes() == other.trades.tobytes()
+    assert one.costs["fees"] + one.costs["slippage"] > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (
+            {"fees": {"type": "tierd"}},
+            "fees: unknown fees 'tierd' (did you mean 'tiered'?); known: fixed, proportional, tiered",
+        ),
+        ({"fees": {"type": "fixed", "fee": -1}}, "fees.fee: must be >= 0, received -1"),
+        (
+            {"fees": {"type": "tiered", "tiers": [[5, 10]]}},
+            "fees: tiered: tiers must start at 0 and increase, received the starts [5.0]",
+        ),
+        (
+            {"slippage": {"slippage_bps": 5}},
+            "slippage: expected a component's name or a mapping with 'type', received {'slippage_bps': 5}",
+        ),
+        (
+            {"fees": 0.001},
+            "fees are a component, its YAML mapping ({'type': 'proportional', 'fee_bps': 10}) "
+            "or a FeeSchedule, received 0.001",
+        ),
+        (
+            {"slippage": 0.001},
+            "slippage is a component, its YAML mapping ({'type': 'bps', 'slippage_bps': 5}) "
+            "or a SlippageModel, received 0.001",
+        ),
+        (
+            {"fees": {"type": "fixed"}, "fee_bps": 5},
+            "give either fees or fee_bps, received both (fee_bps=5)",
+        ),
+    ],
+)
+def test_costs_in_yaml_that_are_refused(bars, options, text):
+    assert message(ConfigError, backtest, bars, targets=HOLD, **options) == text
 
 
 @pytest.mark.parametrize("layout", ["strided", "read_only", "float32"])
@@ -253,6 +454,10 @@ def test_any_memory_layout_gives_the_same_result(random_bars, layout):
         (
             lambda: FeeSchedule(((0, 0.1), (5, 0.1), (5, 0.0))),
             "fee tiers must start at 0 and increase, received the starts [0, 5, 5]",
+        ),
+        (
+            lambda: SlippageModel(1.0),
+            "a slippage rate is a fraction of the price in [0, 1), received 1.0",
         ),
         (
             lambda: FeeSchedule(((0, 1.0),)),

@@ -17,7 +17,22 @@ RULES = st.fixed_dictionaries(
         "slippage_bps": st.sampled_from([0.0, 5.0, 300.0]),
         "stop_loss": st.sampled_from([None, 0.005, 0.03]),
         "take_profit": st.sampled_from([None, 0.005, 0.03]),
+        "trailing_stop": st.sampled_from([None, 0.01]),
+        "max_bars": st.sampled_from([None, 1, 5]),
         "rebalance": st.sampled_from(["on_change", "every_bar", {"band": 0.05}]),
+        "fill_convention": st.sampled_from(["open_first", "stop_first_drop", "open_first_skip_entry"]),
+    }
+)
+LEVERED = st.fixed_dictionaries(
+    {
+        "size": st.sampled_from([0.5, 1.0, 4.0]),
+        "leverage": st.just(4.0),
+        "maintenance_margin": st.sampled_from([0.0, 0.1]),
+        "liquidation_fee_bps": st.sampled_from([0.0, 50.0]),
+        "borrow_rate": st.sampled_from([0.0, 2.0]),
+        "funding": st.sampled_from([None, {"rate": 0.001, "every": "3h"}, {"rate": -0.001, "every": "1h"}]),
+        "limit_offset": st.sampled_from([None, 0.002]),
+        "limit_bars": st.sampled_from([1, 3]),
     }
 )
 SEED = st.integers(0, 2**32 - 1)
@@ -29,19 +44,22 @@ def random_targets(seed: int, n: int, levels=(-1.0, -0.4, 0.0, 0.7, 1.0, np.nan)
 
 
 @settings(max_examples=150, deadline=None)
-@given(seed=SEED, rules=RULES, n=st.integers(2, 80))
-def test_the_books_balance(seed, rules, n, random_bars):
+@given(seed=SEED, rules=RULES, levered=LEVERED, n=st.integers(2, 80))
+def test_the_books_balance(seed, rules, levered, n, random_bars):
     bars = random_bars(seed, n)
-    result = backtest(bars, targets=random_targets(seed, n), cash=CASH, **rules)
+    result = backtest(bars, targets=random_targets(seed, n), cash=CASH, **rules, **levered)
     every = np.concatenate([result.trades, result.open_trades])
     change = result.equity[-1] - CASH
     assert every["pnl"].sum() == pytest.approx(change, abs=1e-9 * CASH)
     assert every["fees"].sum() == pytest.approx(result.costs["fees"], abs=1e-9 * CASH)
     assert every["slippage"].sum() == pytest.approx(result.costs["slippage"], abs=1e-9 * CASH)
     gross = (every["side"] * every["units"] * (every["exit_price"] - every["entry_price"])).sum()
-    assert gross - every["fees"].sum() == pytest.approx(change, abs=1e-9 * CASH)
+    paid = every["fees"].sum() + every["financing"].sum()
+    assert gross - paid == pytest.approx(change, abs=1e-9 * CASH)
     costs = result.costs
-    assert costs["gross"] - costs["fees"] - costs["slippage"] == pytest.approx(change, abs=1e-9 * CASH)
+    assert every["financing"].sum() == pytest.approx(costs["funding"] + costs["borrow"], abs=1e-9 * CASH)
+    paid = sum(costs[name] for name in ("fees", "slippage", "funding", "borrow"))
+    assert costs["gross"] - paid == pytest.approx(change, abs=1e-9 * CASH)
 
 
 @settings(max_examples=100, deadline=None)
@@ -75,8 +93,9 @@ def test_trades_fill_after_the_decision_and_inside_the_bar(seed, rules, n, rando
 
 
 @settings(max_examples=50, deadline=None)
-@given(seed=SEED, rules=RULES, n=st.integers(3, 80), data=st.data())
-def test_nothing_after_a_bar_changes_the_account_up_to_it(seed, rules, n, data, random_bars):
+@given(seed=SEED, rules=RULES, levered=LEVERED, n=st.integers(3, 80), data=st.data())
+def test_nothing_after_a_bar_changes_the_account_up_to_it(seed, rules, levered, n, data, random_bars):
+    rules |= levered
     cut = data.draw(st.integers(1, n - 1))
     bars, targets = random_bars(seed, n), random_targets(seed, n)
     future = {name: np.concatenate([column[:cut], column[cut:] * 3]) for name, column in bars.columns()}

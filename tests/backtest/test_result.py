@@ -66,8 +66,8 @@ def test_frames(make_bars):
     assert frame["drawdown"].tolist() == pytest.approx([0, 0, 0, 1 - 900 / 1_200, 1 - 900 / 1_200])
     trades = result.trades_frame()
     assert " ".join(trades.columns) == (
-        "symbol side entry_time exit_time units entry_price exit_price fees slippage pnl return mae mfe "
-        "bars_held exit_reason"
+        "symbol side entry_time exit_time units entry_price exit_price fees slippage financing pnl return "
+        "mae mfe bars_held exit_reason"
     )
     assert trades.iloc[0]["side"] == "long"
     assert trades.iloc[0]["exit_time"] == pd.Timestamp("2020-01-01 03:00", tz="UTC")
@@ -126,6 +126,6 @@ def test_stats_are_plain_floats_under_the_names_of_the_metrics_file(make_bars):
     assert len(stats) >= 25
     names = (
         "net_return cagr sharpe probabilistic_sharpe sortino calmar max_drawdown volatility trades win_rate "
-        "profit_factor expectancy exposure turnover fees slippage_cost funding"
+        "profit_factor expectancy exposure turnover fees slippage_cost funding borrow"
     )
     assert set(stats) >= set(names.split())

@@ -10,7 +10,6 @@ import pytest
 from scipy import stats as sps
 
 from simengine.backtest import backtest
-from simengine.backtest.scan import moments
 from simengine.backtest.stats import (
     calendar_bars_per_year,
     growth_rate,
@@ -53,9 +52,44 @@ def test_probabilistic_sharpe_gives_the_numbers_of_the_paper():
 
 
 def test_drawdown_duration_counts_from_the_peak_until_it_is_reached_again():
-    assert moments(np.array([10.0, 12, 11, 9, 12, 13, 12])).drawdown_bars == 3
-    assert moments(np.array([10.0, 12, 11, 9, 10, 11])).drawdown_bars == 4
-    assert moments(np.array([10.0, 11, 12, 13])).drawdown_bars == 0
+    def longest(*equity):
+        return return_statistics(np.array(equity, dtype=float), 252.0)["max_drawdown_bars"]
+
+    assert longest(10, 12, 11, 9, 12, 13, 12) == 3
+    assert longest(10, 12, 11, 9, 10, 11) == 4
+    assert longest(10, 11, 12, 13) == 0
+
+
+def test_the_largest_drawdown_is_that_of_its_own_peak():
+    # 1 - 5/10 = 0.5 from the first peak, 1 - 30/50 = 0.4 from the second, though 20 is more than 5.
+    equity = np.array([10.0, 5, 50, 30, 60])
+    assert return_statistics(equity, 252.0)["max_drawdown"] == 0.5
+
+
+def test_returns_after_nothing_is_left_count_as_zero():
+    equity = np.array([10.0, 12, -3, -3, -3])
+    got = return_statistics(equity, 4.0)
+    r = np.array([0.2, -1.25, 0, 0])
+    assert got["sharpe"] == pytest.approx(r.mean() / r.std(ddof=1) * 2)
+    assert got["max_drawdown"] == pytest.approx(1.25)
+
+
+def test_returns_that_are_all_alike_have_no_variance():
+    got = return_statistics(100 * 1.01 ** np.arange(300), 252.0)
+    assert got["volatility"] == 0
+    assert got["sharpe"] == got["sortino"] == math.inf
+    assert math.isnan(got["skewness"])
+
+
+def test_the_engine_sums_up_what_its_curve_shows(random_bars):
+    bars = random_bars(2, 300)
+    targets = np.random.default_rng(2).choice([-1.0, 0.0, 0.5, np.nan], 300)
+    result = backtest(bars, targets=targets, fee_bps=5)
+    again = return_statistics(np.ascontiguousarray(result.equity), result.bars_per_year)
+    assert {name: result.stats[name] for name in again} == again
+    gross = np.abs(result.value)
+    assert result.stats["exposure"] == pytest.approx((gross / result.equity).mean(), rel=1e-12)
+    assert result.stats["time_in_market"] == pytest.approx((gross > 0).mean())
 
 
 def test_bars_per_year_count_calendar_time_not_bar_spacing():

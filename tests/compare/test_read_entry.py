@@ -30,7 +30,9 @@ def run(tmp_path: Path, make_entry) -> Path:
     )
     entry.predictions.to_parquet(path / "predictions.parquet")
     entry.equity.to_parquet(path / "equity.parquet")
-    trades = entry.trades.assign(side="long", slippage=0.0, pnl=17.0, mae=0.0, mfe=0.1, bars_held=3)
+    trades = entry.trades.assign(
+        side="long", slippage=0.0, financing=0.0, pnl=17.0, mae=0.0, mfe=0.1, bars_held=3
+    )
     trades["return"] = 0.085
     trades["exit_reason"] = "signal"
     trades.to_csv(path / "trades.csv", index=False)

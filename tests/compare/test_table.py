@@ -181,8 +181,8 @@ def test_other_costs_are_refused(make_entry, data):
     ]
 
 
-def test_stops_and_rebalancing_are_choices_to_compare(make_entry, data):
-    stopped = {**data.COSTS, "stop_loss": 0.02, "rebalance": {"band": 0.05}}
+def test_stops_limits_and_rebalancing_are_choices_to_compare(make_entry, data):
+    stopped = {**data.COSTS, "stop_loss": 0.02, "max_bars": 9, "limit_bars": 2, "rebalance": {"band": 0.05}}
     assert compare_entries([make_entry("a"), make_entry("b", backtest=stopped)]).notes == []
 
 

@@ -14,7 +14,7 @@ from simengine.plugin.check import RESERVED
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-SECTIONS = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", PAGE.split("## Strict YAML")[0], re.M))
+SECTIONS = dict(re.findall(r"^\| `(\w+)` \| (.*(?:\n\| \| .*)*) \|$", PAGE.split("## Strict YAML")[0], re.M))
 
 
 def plainly(value):

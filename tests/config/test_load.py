@@ -62,7 +62,7 @@ def test_a_mapping():
         (
             "seeds: 1\n",
             "config.yaml:1: unknown key 'seeds' (did you mean 'seed'?); known: backtest, data, features, "
-            "inference, labels, model, name, plugins, seed, split, strategy, training, window",
+            "inference, labels, model, name, plugins, seed, split, strategy, sweep, training, window",
         ),
         (
             "training:\n  loss: 3\n",
@@ -109,8 +109,60 @@ def test_a_mapping():
         ),
         (
             "backtest: {fill_convention: open_frst}\n",
-            "config.yaml:1: backtest.fill_convention: expected 'open_first', received 'open_frst' "
-            "(did you mean 'open_first'?)",
+            "config.yaml:1: backtest.fill_convention: expected 'open_first', 'stop_first_drop' or "
+            "'open_first_skip_entry', received 'open_frst' (did you mean 'open_first'?)",
+        ),
+        (
+            "backtest:\n  cash: 1\n  capital: share\n",
+            "config.yaml:3: backtest.capital: expected 'sleeves' or 'shared', received 'share' "
+            "(did you mean 'shared'?)",
+        ),
+        ("backtest: {leverage: 0}\n", "config.yaml:1: backtest.leverage: must be > 0, received 0"),
+        (
+            "backtest: {initial_margin: 2}\n",
+            "config.yaml:1: backtest.initial_margin: must be <= 1, received 2",
+        ),
+        (
+            "backtest:\n  leverage: 4\n  maintenance_margin: 0.5\n",
+            "config.yaml:1: backtest: maintenance_margin 0.5 is above the initial margin 0.25",
+        ),
+        (
+            "backtest: {size: 2}\n",
+            "config.yaml:1: backtest: size 2 is above leverage 1; raise leverage or lower size",
+        ),
+        (
+            "backtest: {leverage: 0.5}\n",
+            "config.yaml:1: backtest: size 1 is above leverage 0.5; raise leverage or lower size",
+        ),
+        (
+            "backtest: {size_unit: cash}\n",
+            "config.yaml:1: backtest: size_unit cash needs a size, received null",
+        ),
+        (
+            "backtest: {size: 1, size_unit: units, rebalance: {band: 0.1}}\n",
+            "config.yaml:1: backtest: a band needs size_unit fraction, received units",
+        ),
+        ("backtest: {funding: 8h}\n", "config.yaml:1: backtest.funding: expected a mapping, received '8h'"),
+        (
+            "backtest:\n  funding:\n    rate: 0.0001\n    every: 8 hours\n",
+            "config.yaml:4: backtest.funding.every: expected a duration like '3h', '90m', '2d' or '30s', "
+            "received '8 hours'",
+        ),
+        ("backtest: {limit_offset: 1}\n", "config.yaml:1: backtest.limit_offset: must be < 1, received 1"),
+        ("backtest: {limit_bars: 0}\n", "config.yaml:1: backtest.limit_bars: must be >= 1, received 0"),
+        ("backtest: {trailing_stop: 1}\n", "config.yaml:1: backtest.trailing_stop: must be < 1, received 1"),
+        (
+            "backtest: {max_bars: 1.5}\n",
+            "config.yaml:1: backtest.max_bars: expected an integer, received 1.5",
+        ),
+        ("backtest: {tick_size: -1}\n", "config.yaml:1: backtest.tick_size: must be >= 0, received -1"),
+        (
+            "backtest: {lot_size: a}\n",
+            "config.yaml:1: backtest.lot_size: expected a number or a mapping, received 'a'",
+        ),
+        (
+            "backtest:\n  min_notional:\n    A: 10\n    B: -1\n",
+            "config.yaml:4: backtest.min_notional.B: must be >= 0, received -1",
         ),
         (
             "data: {max_gap: 3 weeks}\n",

@@ -109,7 +109,7 @@ def test_errors_name_the_override(tmp_path):
         (
             "windo.length=3",
             "in the config: unknown key 'windo' (did you mean 'window'?); known: backtest, data, features, "
-            "inference, labels, model, name, plugins, seed, split, strategy, training, window",
+            "inference, labels, model, name, plugins, seed, split, strategy, sweep, training, window",
         ),
         ("training.reweighter.sell=2",
          "training.reweighter is null; choose a component with training.reweighter.type first"),

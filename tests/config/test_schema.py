@@ -45,7 +45,8 @@ def test_choosing_a_component_drops_the_default_options():
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("3h", 10800), ("90m", 5400), ("2d", 172800), ("30s", 30), ("1 h", 3600)]
+    ("text", "seconds"),
+    [("3h", 10800), ("90m", 5400), ("5min", 300), ("2d", 172800), ("30s", 30), ("1 h", 3600)],
 )
 def test_durations(text, seconds):
     assert parse_duration(text) == seconds * 10**9
@@ -56,6 +57,16 @@ def test_durations(text, seconds):
 def test_no_durations(text):
     with pytest.raises(ValueError, match="expected a duration like '3h', '90m', '2d' or '30s'"):
         parse_duration(text)
+
+
+def test_sizes_of_an_exchange_are_for_all_symbols_or_by_symbol():
+    config = load_config({"backtest": {"tick_size": 1, "lot_size": {"A": 1, "B": 0.5}}})
+    assert (config.backtest.tick_size, config.backtest.lot_size) == (1.0, {"A": 1.0, "B": 0.5})
+
+
+def test_the_leverage_bounds_sizes_in_fractions_only():
+    assert load_config({"backtest": {"size": 3, "leverage": 3}}).backtest.size == 3.0
+    assert load_config({"backtest": {"size": 500, "size_unit": "cash"}}).backtest.size == 500.0
 
 
 def test_no_gap_limit():

@@ -53,7 +53,9 @@ BACKTEST = {
         "volatility",
     ),
     *("max_drawdown", "trades", "win_rate", "profit_factor", "expectancy", "exposure", "turnover", "fees"),
-    *("slippage_cost", "funding", "gross_t", "buy_and_hold_return", "random_percentile", "fill_convention"),
+    *("slippage_cost", "funding", "borrow", "gross_t", "buy_and_hold_return", "random_percentile"),
+    "fill_convention",
+    "sensitivity",
 }
 
 

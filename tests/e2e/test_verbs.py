@@ -16,7 +16,14 @@ def test_backtest_names_the_span_and_the_baselines(simengine, run):
     code, out, _ = simengine("backtest", run, "-q")
     assert code == 0
     assert out.startswith("Backtest on the test span of ORACLE1, ORACLE2, 2020-01-12T")
-    for part in ("net return", "gross return", "buy & hold", "4-bar reversal", "random shifts"):
+    for part in (
+        "net return",
+        "gross return",
+        "buy & hold",
+        "4-bar reversal",
+        "random shifts",
+        "other fills",
+    ):
         assert part in out
 
 

@@ -138,7 +138,7 @@ def test_backtest_metrics_gathers_the_figures_of_three_simulations(results):
     found = backtest_metrics(net, gross, held, shifts=shifts, horizon_bars=12, seed=7)
     assert set(found) == set(RESULT_STATISTICS) | {
         "gross_return", "gross_t", "net_return_interval", "buy_and_hold_return", "random_percentile",
-        "fill_convention",
+        "fill_convention", "sensitivity",
     }  # fmt: skip
     assert found["net_return"] == net.stats["net_return"] < found["gross_return"] == gross.stats["net_return"]
     assert found["gross_t"] == pytest.approx(newey_west_t(gross.equity[1:] / gross.equity[:-1] - 1, 48))
@@ -146,6 +146,8 @@ def test_backtest_metrics_gathers_the_figures_of_three_simulations(results):
     assert found["buy_and_hold_return"] == held.stats["net_return"]
     assert found["random_percentile"] == 0.4
     assert found["fill_convention"] == "open_first"
+    assert list(found["sensitivity"]) == ["open_first", "stop_first_drop", "open_first_skip_entry"]
+    assert found["sensitivity"]["open_first"] == found["net_return"]
     json.dumps(found)
 
 

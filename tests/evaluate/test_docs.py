@@ -24,7 +24,7 @@ def oracle_names():
 
 BACKTEST = (
     *RESULT_STATISTICS, "gross_return", "gross_t", "net_return_interval", "buy_and_hold_return",
-    "random_percentile", "fill_convention",
+    "random_percentile", "fill_convention", "sensitivity",
 )  # fmt: skip
 
 

@@ -81,6 +81,7 @@ def test_the_default_and_its_resolved_form_are_valid(accepts, simengine_registry
         {"training": {"reweighter": {"type": "static", "weights": {"sell": 1, "hold": 2, "buy": 3}}}},
         {"inference": {"calibrator": None, "tta": ["identity", {"type": "jitter"}]}},
         {"backtest": {"rebalance": {"band": 0.1}, "fees": None}},
+        {"backtest": {"lot_size": {"A": 1}, "tick_size": 0.5, "funding": {"rate": 0.0001, "every": "8h"}}},
         {"plugins": ["mine.py"], "data": {"source": {"type": "csv", "path": "x.csv"}}},
     ],
 )
@@ -100,6 +101,8 @@ def test_valid_configs(accepts, config, simengine_registry):
         {"training": {"reweighter": {"type": "static", "weights": {"sell": 1}}}},
         {"training": {"smoother": "uniform"}},
         {"training": {"epochs": 0}},
+        {"backtest": {"lot_size": {"A": -1}}},
+        {"backtest": {"funding": {"rate": 0.0001}}},
         {"inference": {"tta": []}},
         {"inference": {"tta": "identity"}},
         {"data": {"source": "csv"}},

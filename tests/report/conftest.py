@@ -80,7 +80,8 @@ def trades(n: int, symbol: str, times: pd.DatetimeIndex, rng: np.random.Generato
     frame["exit_price"] = 100.0 * (1.0 + move)
     frame["fees"] = 100.0
     frame["slippage"] = 50.0
-    frame["pnl"] = 50000.0 * move - 150.0
+    frame["financing"] = 20.0
+    frame["pnl"] = 50000.0 * move - 170.0
     frame["return"] = frame["pnl"] / 50000.0
     frame["mae"] = -np.abs(move)
     frame["mfe"] = np.abs(move)
@@ -127,6 +128,7 @@ METRICS: dict[str, Any] = {
         "slippage_cost": 13000.0, "funding": 0.0, "gross_t": 0.71, "buy_and_hold_return": 0.0204,
         "probabilistic_sharpe": None, "random_percentile": 0.61,
         "net_return_interval": [-0.081, 0.022], "fill_convention": "open_first",
+        "sensitivity": {"open_first": -0.0312, "stop_first_drop": -0.0412, "open_first_skip_entry": None},
         "random_shifts": {"percentile": 0.61, "net_return": -0.0312, "mean": -0.04, "q05": -0.1, "q25": -0.06,
                           "q50": -0.041, "q75": -0.02, "q95": 0.02, "n": 200},
     },

@@ -91,6 +91,11 @@ def test_summary_shows_the_run_beside_its_baselines(make_run):
     assert "61 % of 200 circular shifts" in words
     assert "42 % of the exact classifier's" in words
     assert "Labels 28.3 % 33.9 % 37.8 % ± 3.8 %" in words
+    assert (
+        "Convention Net return Difference open_first used in this run \N{MINUS SIGN}3.12 % \N{EN DASH} "
+        "stop_first_drop \N{MINUS SIGN}4.12 % \N{MINUS SIGN}1.00 % "
+        "open_first_skip_entry \N{EN DASH} \N{EN DASH}"
+    ) in words
     assert "Argmax, raw 2.0 % 6.0 % 92.0 %" in words
 
 
@@ -138,7 +143,7 @@ def test_missing_figures_are_dashes(make_run, metrics):
     words = read(write_report(make_run(metrics=metrics))).words
     assert "Net return \N{EN DASH} 95 %: \N{EN DASH} to \N{EN DASH}" in words
     assert "None" not in words.split("Config")[1].split("every default")[0]
-    assert "nan" not in words.split("Baselines same bars")[1].split("Config every")[0]
+    assert not re.search(r"\bnan\b", words.split("Baselines same bars")[1].split("Config every")[0])
 
 
 def test_a_run_without_metrics_trades_or_epochs(make_run):
@@ -245,7 +250,7 @@ def test_a_missing_column_and_an_unreadable_table(make_run):
         write_report(run)
     assert str(error.value) == (
         f"{run / 'trades.csv'}: column 'mae' is missing; found: symbol, side, entry_time, exit_time, units, "
-        "entry_price, exit_price, fees, slippage, pnl, return, mfe, bars_held, exit_reason"
+        "entry_price, exit_price, fees, slippage, financing, pnl, return, mfe, bars_held, exit_reason"
     )
     (run / "equity.parquet").write_bytes(b"no parquet")
     with pytest.raises(RunError, match=r"equity\.parquet: cannot be read \(.*magic bytes not found"):

@@ -1,12 +1,13 @@
 """What a strategy is shown, and the accounts that its targets are simulated on."""
 
+import numba
 import numpy as np
 import pytest
 
 from simengine.backtest.costs import FeeSchedule, SlippageModel, Stops
 from simengine.config.schema import Backtest
 from simengine.plugin.manager import build_registry
-from simengine.steps.trade import Account, Signals, spread, strategy_targets, trade
+from simengine.steps.trade import NO_FEES, Account, Signals, spread, strategy_targets, trade
 
 COSTLY = (FeeSchedule(((0.0, 0.01),)), SlippageModel(0.001))
 
@@ -88,3 +89,93 @@ def test_stops_of_a_strategy_replace_those_of_the_config(signals):
     assert len(account.simulate(bars, targets, Long()).trades) == 0
     assert len(Account(Backtest(stop_loss=0.0001), *COSTLY).simulate(bars, targets, Long()).trades) == 1
     assert tight.bars_per_year == 1234.0
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The keyword arguments of the last call of the engine, which does nothing."""
+    calls = {}
+    monkeypatch.setattr("simengine.backtest.engine.backtest", lambda bars, **given: calls.update(given))
+    return calls
+
+
+TWO = dict.fromkeys("AB")
+
+
+def test_every_setting_of_the_config_reaches_the_engine(asked):
+    given = {
+        "cash": 5e4,
+        "size": 2.5,
+        "leverage": 4.0,
+        "initial_margin": 0.5,
+        "maintenance_margin": 0.1,
+        "liquidation_fee_bps": 50.0,
+        "funding": {"rate": 1e-4, "every": "8h"},
+        "borrow_rate": 0.05,
+        "limit_offset": 0.001,
+        "limit_bars": 3,
+        "tick_size": 0.01,
+        "lot_size": 1.0,
+        "min_notional": 10.0,
+        "stop_loss": 0.02,
+        "take_profit": 0.04,
+        "trailing_stop": 0.03,
+        "max_bars": 9,
+        "rebalance": {"band": 0.05},
+        "capital": "shared",
+        "fill_convention": "stop_first_drop",
+        "bars_per_year": 8766.0,
+        "size_unit": "fraction",
+    }
+    Account(Backtest(**given), *COSTLY).simulate(TWO, {})
+    assert asked == {**given, "targets": {}, "fees": COSTLY[0], "slippage": COSTLY[1], "on_bar": None}
+    assert set(given) == set(Backtest.model_fields) - {"fees", "slippage"}
+
+
+@pytest.mark.parametrize(("capital", "size"), [("sleeves", 1.0), ("shared", 0.5)])
+def test_symbols_share_one_account_equally(asked, capital, size):
+    Account(Backtest(capital=capital), *COSTLY).simulate(TWO, {})
+    assert asked["size"] == size
+
+
+def test_sizes_of_symbols_that_are_not_traded_are_left_out(asked):
+    config = Backtest(tick_size={"A": 1.0, "B": 2.0, "C": 3.0}, lot_size={"A": 1.0})
+    Account(config, *COSTLY).simulate(TWO, {})
+    assert asked["tick_size"] == {"A": 1.0, "B": 2.0}
+    assert asked["lot_size"] == {"A": 1.0}  # the engine says that B is missing
+
+
+def test_a_strategy_brings_all_its_stops_and_its_rule(asked):
+    strategy = Long(Stops(trailing_stop=0.1, max_bars=5))
+    strategy.on_bar = len
+    Account(Backtest(stop_loss=0.5, max_bars=9), *COSTLY).simulate(TWO, {}, strategy)
+    exits = {name: asked[name] for name in ("stop_loss", "take_profit", "trailing_stop", "max_bars")}
+    assert exits == {"stop_loss": None, "take_profit": None, "trailing_stop": 0.1, "max_bars": 5}
+    assert asked["on_bar"] is len
+
+
+def test_a_compiled_rule_in_the_class_body_is_not_bound(asked):
+    class Ruled(Long):
+        on_bar = numba.njit(lambda state: None)
+
+    Account(Backtest(), *COSTLY).simulate(TWO, {}, Ruled())
+    assert asked["on_bar"] is Ruled.__dict__["on_bar"]
+
+
+def test_baselines_have_plain_orders():
+    config = Backtest(
+        **dict.fromkeys(("stop_loss", "take_profit", "trailing_stop", "limit_offset"), 0.1),
+        max_bars=3,
+        rebalance="every_bar",
+        borrow_rate=0.1,
+    )
+    assert Account(config, *COSTLY).plain() == Account(Backtest(borrow_rate=0.1), *COSTLY)
+
+
+def test_without_costs_holding_is_free_too_but_the_volume_still_limits():
+    config = Backtest(
+        funding={"rate": 0.1, "every": "1h"}, borrow_rate=0.1, liquidation_fee_bps=5, stop_loss=0.1
+    )
+    capped = SlippageModel(0.1, 0.2, 0.3, "cancel")
+    free = Account(config, COSTLY[0], capped).without_costs()
+    assert free == Account(Backtest(stop_loss=0.1), NO_FEES, SlippageModel(0.0, 0.0, 0.3, "cancel"))

@@ -1,4 +1,4 @@
-"""A constant fee on every traded notional."""
+"""A constant fee on every traded notional, with a least fee if wanted."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ class Proportional:
     ----------
     fee_bps : float
         Basis points of |units| x fill price, charged on entries and exits alike.
+    minimum : float
+        Least fee of a fill, quote currency.
 
     Examples
     --------
-    With 10 bps, buying 2 units at 100 costs 2 x 100 x 0.001 = 0.20.
+    With 10 bps, buying 2 units at 100 costs 2 x 100 x 0.001 = 0.20; with ``minimum: 1`` it costs 1.
     """
 
     def __init__(
@@ -31,12 +33,14 @@ class Proportional:
         fee_bps: Annotated[
             float, Field(ge=0, lt=10_000, description="fee of every fill, basis points of notional")
         ] = 10.0,
+        minimum: Annotated[float, Field(ge=0, description="least fee of a fill, quote currency")] = 0.0,
     ) -> None:
         self.fee_bps = fee_bps
+        self.minimum = minimum
 
     def schedule(self) -> FeeSchedule:
         """Return one tier."""
-        return FeeSchedule(((0.0, self.fee_bps / 10_000),))
+        return FeeSchedule(((0.0, self.fee_bps / 10_000),), minimum=self.minimum)
 
 
 @hookimpl

@@ -22,6 +22,8 @@ class Tiered:
     tiers : tuple of (from_notional, fee_bps)
         Start of each tier in quote currency, the first one 0, increasing, and its fee in basis
         points. A fill is charged at the tier reached before it.
+    minimum : float
+        Least fee of a fill, quote currency.
 
     Raises
     ------
@@ -43,6 +45,7 @@ class Tiered:
                 description="pairs (from_notional in quote currency, fee in basis points of notional)",
             ),
         ] = ((0.0, 10.0), (1_000_000.0, 8.0), (10_000_000.0, 5.0)),
+        minimum: Annotated[float, Field(ge=0, description="least fee of a fill, quote currency")] = 0.0,
     ) -> None:
         starts = [start for start, _ in tiers]
         if starts[0] != 0 or any(not after > before for before, after in pairwise(starts)):
@@ -51,10 +54,12 @@ class Tiered:
             if not 0 <= fee < 10_000:
                 raise ValueError(f"the fee of a tier must be in [0, 10000) basis points, received {fee}")
         self.tiers = tiers
+        self.minimum = minimum
 
     def schedule(self) -> FeeSchedule:
         """Return the tiers with rates as fractions."""
-        return FeeSchedule(tuple((float(start), fee / 10_000) for start, fee in self.tiers))
+        rates = tuple((float(start), fee / 10_000) for start, fee in self.tiers)
+        return FeeSchedule(rates, minimum=self.minimum)
 
 
 @hookimpl

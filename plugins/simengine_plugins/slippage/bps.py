@@ -19,6 +19,9 @@ class Bps:
     ----------
     slippage_bps : float
         Basis points by which a buy fills higher and a sale lower than the quote.
+    on_stops : bool
+        Whether stops and take-profits slip as well. False fills them at their level, as some other
+        engines do, which flatters a strategy with tight stops.
 
     Examples
     --------
@@ -31,12 +34,14 @@ class Bps:
         slippage_bps: Annotated[
             float, Field(ge=0, lt=10_000, description="adverse move of every fill, basis points of price")
         ] = 5.0,
+        on_stops: Annotated[bool, Field(description="whether stops and take-profits slip as well")] = True,
     ) -> None:
         self.slippage_bps = slippage_bps
+        self.on_stops = on_stops
 
     def model(self) -> SlippageModel:
         """Return the constant part alone."""
-        return SlippageModel(self.slippage_bps / 10_000)
+        return SlippageModel(self.slippage_bps / 10_000, on_stops=self.on_stops)
 
 
 @hookimpl

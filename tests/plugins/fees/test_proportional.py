@@ -9,5 +9,9 @@ def test_basis_points_become_one_tier():
     assert Proportional(fee_bps=2.5).schedule() == FeeSchedule(((0.0, 0.00025),))
 
 
+def test_a_least_fee_is_passed_on():
+    assert Proportional(minimum=1.5).schedule() == FeeSchedule(((0.0, 0.001),), minimum=1.5)
+
+
 def test_registered_under_its_name():
     assert [component.name for component in simengine_register_fees()] == ["proportional"]

@@ -14,6 +14,10 @@ def test_basis_points_become_rates():
     assert Tiered(tiers=((0, 10), (1_000, 5))).schedule() == FeeSchedule(((0.0, 0.001), (1_000.0, 0.0005)))
 
 
+def test_a_least_fee_is_passed_on():
+    assert Tiered(tiers=((0, 10),), minimum=2).schedule() == FeeSchedule(((0.0, 0.001),), minimum=2)
+
+
 def test_the_lower_fee_applies_once_the_notional_is_traded():
     price = np.full(6, 100.0)
     bars = Bars("X", np.arange(6) * 10**9, price, price, price, price, price)
