@@ -1,13 +1,15 @@
 """The laws of accounting on a million small random markets with random rules.
 
-Every market goes through the compiled driver of one symbol, every tenth also through that of a shared account
-with one to four symbols, and some through `backtest` itself. Each is run again with another future, other
-units of price and other amounts of money. The command says how many markets have used each feature, so that no
-law holds for want of a case, and ends with 1 when a law is broken or a feature was never used.
+Every market goes through the compiled driver of one symbol, every tenth also through that of a shared
+account with one to four symbols, and some through `backtest` itself. Each is run again with another future,
+other units of price and other amounts of money. The command says how many markets have used each feature, so
+that no law holds for want of a case, and ends with 1 when a law is broken or a feature was never used.
 
     python benchmarks/invariants.py [--markets 1000000] [--seed 1] [--public 2000] [--json]
     python benchmarks/invariants.py --show 1234567 [--symbols 3]     one market, by the number reported
 """
+
+# ruff: noqa: NPY002 - numba goes on with the generator that `random_case` has seeded
 
 from __future__ import annotations
 
@@ -34,6 +36,7 @@ from laws import (
     fills_before,
     prefix_is_kept,
     same_returns,
+    same_trades,
 )
 from numpy.typing import NDArray
 from small_markets import (
@@ -51,7 +54,7 @@ from small_markets import (
 
 from simengine.backtest import FeeSchedule, SlippageModel, backtest
 from simengine.backtest.inputs import FILL_CONVENTIONS, SIZE_UNITS
-from simengine.backtest.kernel import booking, layout, shared, single
+from simengine.backtest.kernel import booking, layout, panel, shared, single
 from simengine.backtest.result import BacktestResult
 from simengine.types import Bars
 
@@ -106,28 +109,27 @@ def run_shared(case: Case) -> Run:
     for k in range(symbols):
         ledgers[k] = new_ledger()
         rounding[k, 0], rounding[k, 1], rounding[k, 2] = case.rules.tick, case.rules.lot, case.rules.minimum
-    table = np.zeros((symbols, shared.COLUMNS))
-    table[:, shared.STOP], table[:, shared.GOAL] = -np.inf, np.inf
-    table[:, shared.ENTRY_BAR] = -1.0
-    table[:, shared.WANTED] = np.nan
-    table[:, shared.LIMIT] = np.nan
-    table[:, shared.STATED] = 0.0 if np.isnan(case.rules.band) else np.nan
-    table[:, shared.ROOM] = np.inf
+    table = np.zeros((symbols, panel.COLUMNS))
+    table[:, panel.STOP], table[:, panel.GOAL] = -np.inf, np.inf
+    table[:, panel.ENTRY_BAR] = -1.0
+    table[:, panel.WANTED] = np.nan
+    table[:, panel.LIMIT] = np.nan
+    table[:, panel.STATED] = 0.0 if np.isnan(case.rules.band) else np.nan
+    table[:, panel.ROOM] = np.inf
     trades = np.empty(symbols * (n + 3), TRADE)
     orders = np.empty(FILLS_PER_BAR * n * symbols, ORDER)
-    last_row, queue = np.full(symbols, -1), np.empty((2, symbols), np.int64)
-    books = shared.Books(table, ledgers, trades, orders, rounding, last_row, queue)
+    books = panel.Books(table, ledgers, trades, orders, rounding, np.empty((2, symbols), np.int64))
     equity, value, gross = np.empty(n), np.empty(n), np.empty(n)
-    empty = shared.Purse(case.cash, layout.TRADING, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    panel = as_panel(case)
-    purse, end = shared.run_whole(True, panel, case.rules, empty, books, equity, value, gross)
+    empty = panel.Purse(case.cash, layout.TRADING, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
+    bars = as_panel(case)
+    purse, end = shared.run_whole(True, bars, case.rules, empty, books, equity, value, gross)
     closed = held = int(purse.closed)
     for k in range(symbols):
-        if table[k, shared.UNITS] != 0.0:
+        if table[k, panel.UNITS] != 0.0:
             j = 0
             for t in range(n):
                 j = t if case.row[t, k] >= 0 else j
-            account = shared.load(k, purse, table)
+            account = panel.load(k, purse, table)
             row = trades[held : held + 1]
             booking.mark_open(case.row[j, k], case.time[j], case.close[j, k], account, ledgers[k], row)
             row[0]["symbol"] = k
@@ -183,6 +185,7 @@ def examine(seed: int, symbols: int, together: bool, seen: NDArray[np.int64]) ->
         alone = run_single(case)
         mask |= broken(DRIVERS, not prefix_is_kept(len(case.time) - 1, case.time, base, alone))
         mask |= broken(DRIVERS, base.equity[-1] != alone.equity[-1] or len(base.orders) != len(alone.orders))
+        mask |= broken(DRIVERS, not same_trades(base, alone))
     cut = np.random.randint(1, len(case.time))
     other = run(with_another_future(cut, case), together)
     mask |= broken(PREFIX, not prefix_is_kept(cut, case.time, base, other))
@@ -220,7 +223,7 @@ def examine_many(
     where: NDArray[np.int64],
     sizes: NDArray[np.int64],
 ) -> None:
-    """Examine markets ``first`` up to ``last``; add up features, broken laws, their first market, and sizes."""
+    """Examine markets ``first`` up to ``last``; add up features, broken laws and sizes."""
     for market in range(first, last):
         for together in range(2 if market % SHARED_EVERY == 0 else 1):
             symbols = symbols_of(market) if together == 1 else 1
@@ -296,9 +299,7 @@ def publicly(case: Case, *, together: bool) -> BacktestResult:
 
 def as_run(result: BacktestResult) -> Run:
     """Return what a result holds as the laws take it."""
-    orders, trades, still = (
-        np.array(rows) for rows in (result.orders, result.trades, result.open_trades)
-    )
+    orders, trades, still = (np.array(rows) for rows in (result.orders, result.trades, result.open_trades))
     ledger = np.array(result.ledger)
     ledger[layout.FILLS] = len(orders)
     return Run(
@@ -325,7 +326,19 @@ def examine_publicly(seed: int, market: int, seen: NDArray[np.int64]) -> int:
     mask = check(case, result, seen)
     same = result.equity.tobytes() == direct.equity.tobytes()
     same &= all(np.array_equal(result.orders[name], direct.orders[name]) for name in ORDER.names)
+    same &= same_trades(result, direct)
     return mask | broken(DRIVERS, not same)
+
+
+def differs(case: Case, base: Run, other: Run, name: str) -> None:
+    """Print the first fill of the other run that happened in another bar or for another reason."""
+    for a, b in zip(base.orders.tolist(), other.orders.tolist(), strict=False):
+        if a[:5] != b[:5]:
+            print(f"{name}: first\n  {a}\n  {b}")
+            return
+    far = np.abs(other.equity / other.equity[0] - base.equity / base.equity[0]).argmax()
+    counts = len(base.orders), len(other.orders)
+    print(f"{name}: fills {counts}, furthest apart at {far}: {base.equity[far]!r} and {other.equity[far]!r}")
 
 
 def show(market: int, seed: int, symbols: int) -> None:
@@ -341,9 +354,17 @@ def show(market: int, seed: int, symbols: int) -> None:
         print("symbol", k, "\nrow  open  high  low  close  volume  decided")
         for j, row in enumerate(case.row[:, k]):
             prices = (case.open, case.high, case.low, case.close, case.volume, case.decided)
-            print(f"{row:3d} ", "  ".join(f"{p[j, k]:.6g}" for p in prices), f"  equity {result.equity[j]:.8g}")
+            print(
+                f"{row:3d} ", "  ".join(f"{p[j, k]:.6g}" for p in prices), f"  equity {result.equity[j]:.8g}"
+            )
     for name, rows in (("fills", result.orders), ("trades", result.trades), ("open", result.still)):
         print(name, rows.dtype.names, *rows.tolist(), sep="\n  ")
+    if together and case.row.shape[1] == 1:
+        _, alone = one(number, 1, False)
+        differs(case, result, alone, "on an account of its own")
+    for scale in SCALES:
+        differs(case, result, run(copy_of(case, scale, 1.0, 1 / scale), together), f"prices x {scale:g}")
+        differs(case, result, run(copy_of(case, 1.0, scale, 1.0), together), f"money x {scale:g}")
     print("breaks:", [LAWS[law] for law in range(len(LAWS)) if mask >= 0 and mask & (1 << law)] or "nothing")
 
 

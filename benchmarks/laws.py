@@ -152,7 +152,7 @@ class Book(NamedTuple):
     seen: NDArray[np.int64]
 
 
-# Columns of the symbols: position, mark, last row and stated target; then the trade in progress; then the bar.
+# Columns of the symbols: position, mark, last row, stated target; the trade in progress; the bar.
 U, MARK, ROW, STATED = range(4)
 SIDE, ENTRY, BOUGHT, PAID, RECEIVED, FEES, SLIP, FINANCING, FLOW, INS, OUTS = range(4, 15)
 USED, CLOSED_NOW = range(15, 17)
@@ -254,7 +254,7 @@ def costs_fit(units: float, quote: float, price: float, order: np.void, case: Ca
 
 
 @compiled
-def rounding_fits(units: float, after: float, quote: float, price: float, opening: bool, case: Case) -> bool:
+def rounding_fits(units: float, after: float, price: float, opening: bool, case: Case) -> bool:
     """Tell whether a fill keeps to lots, ticks and the least notional; what closes whole is not rounded."""
     r = case.rules
     if r.tick > 0.0 and not is_whole(price, r.tick) and not (opening and r.offset == r.offset):
@@ -263,13 +263,13 @@ def rounding_fits(units: float, after: float, quote: float, price: float, openin
         return True
     if r.lot > 0.0 and not (is_whole(units, r.lot) and is_whole(after, r.lot)):
         return False
-    return r.cap < np.inf or abs(units) * quote >= r.minimum * (1.0 - TOLERANCE)
+    return r.cap < np.inf or abs(units) * price >= r.minimum * (1.0 - TOLERANCE)
 
 
 @compiled
 def fill(j: int, order: np.void, case: Case, run: Run, book: Book) -> int:
     """Book one fill at time j; return the laws it breaks."""
-    held, sums, seen = book.held, book.sums, book.seen
+    held, sums = book.held, book.sums
     k = order["symbol"]
     units, quote, price, fee = order["units"], order["quote"], order["price"], order["fee"]
     before = held[k, U]
@@ -277,7 +277,7 @@ def fill(j: int, order: np.void, case: Case, run: Run, book: Book) -> int:
     opening = order["opening"] == 1
     mask = broken(RANGE, not in_bar(j, k, quote, order, case, book))
     mask |= broken(COSTS, not costs_fit(units, quote, price, order, case, book))
-    mask |= broken(ROUNDING, not rounding_fits(units, after, quote, price, opening, case))
+    mask |= broken(ROUNDING, not rounding_fits(units, after, price, opening, case))
     if opening:
         decided = held[k, STATED] * units > 0.0 and order["bar"] >= 1 and j > 0
         mask |= broken(DECISION, not decided or order["reason"] != layout.SIGNAL_EXIT)
@@ -298,6 +298,7 @@ def fill(j: int, order: np.void, case: Case, run: Run, book: Book) -> int:
         held[k, SIDE] = 1.0 if units > 0.0 else -1.0
         held[k, ENTRY] = order["bar"]
     held[k, U] = after
+    sums[EVER_SHORT] = max(sums[EVER_SHORT], -after)
     held[k, BOUGHT] += abs(units) if opening else 0.0
     held[k, PAID] += value if opening else 0.0
     held[k, RECEIVED] += 0.0 if opening else value
@@ -463,6 +464,8 @@ def cannot_overdraw(case: Case) -> bool:
     """Tell whether longs must be paid in full: no leverage, loans, financing or currency amounts."""
     r = case.rules
     plain = r.unit == layout.FRACTION and case.leverage <= 1.0 and not r.financed
+    # Where several symbols, or parts filled at other prices, add up to more than equity, the margin decides.
+    plain &= r.margin >= 1.0 or (case.row.shape[1] == 1 and r.cap == np.inf)
     return plain and r.fixed_fee == 0.0 and r.minimum_fee == 0.0
 
 
@@ -510,7 +513,6 @@ def check(case: Case, run: Run, seen: NDArray[np.int64]) -> int:
                     held[k, STATED] = case.decided[j, k]
             value += held[k, U] * held[k, MARK]
             gross += abs(held[k, U] * held[k, MARK])
-            sums[EVER_SHORT] = max(sums[EVER_SHORT], -held[k, U])
         scale = max(case.cash, gross)
         equity = sums[CASH] + value
         wrong = apart(run.equity[j], equity, scale) or apart(run.value[j], value, scale)
@@ -589,5 +591,23 @@ def same_returns(one: Run, other: Run, money: float, exact: bool) -> bool:
         if exact and scaled != one.equity[j]:
             return False
         if apart(scaled, one.equity[j], one.equity[0]):
+            return False
+    return True
+
+
+@compiled
+def same_trades(one: Run, other: Run) -> bool:
+    """Tell whether two runs have the same closed trades to the last bit."""
+    if len(one.trades) != len(other.trades):
+        return False
+    for t in range(len(one.trades)):
+        a, b = one.trades[t], other.trades[t]
+        if a["entry_bar"] != b["entry_bar"] or a["exit_bar"] != b["exit_bar"]:
+            return False
+        if a["exit_reason"] != b["exit_reason"] or a["units"] != b["units"] or a["pnl"] != b["pnl"]:
+            return False
+        if a["entry_price"] != b["entry_price"] or a["exit_price"] != b["exit_price"]:
+            return False
+        if a["financing"] != b["financing"] or a["mae"] != b["mae"] or a["mfe"] != b["mfe"]:
             return False
     return True

@@ -1,5 +1,6 @@
-"""Small random markets with random rules: every feature of the engine switched on with a chance of its own."""
+"""Small random markets with random rules: every feature of the engine has a chance of its own."""
 
+# ruff: noqa: NPY002 - numba seeds its legacy generator, which gives every market a number of its own
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from simengine.backtest.kernel.compiling import VERSION
 from simengine.backtest.kernel.layout import CASH, FRACTION, UNITS, Market, Rules
-from simengine.backtest.kernel.shared import Panel
+from simengine.backtest.kernel.panel import Panel
 from simengine.backtest.kernel.single import NS_PER_YEAR
 
 HOUR = 3_600 * 10**9
@@ -146,9 +147,10 @@ def random_rules(leverage: float, financed: bool, borrow: float) -> Rules:
 
 @compiled
 def own_account(case: Case) -> Rules:
-    """Return the rules as one symbol's own account takes them: what is always affordable needs no margin."""
+    """Return the rules as one symbol's own account takes them: what is affordable needs no margin."""
     r = case.rules
-    margin = 0.0 if r.unit == FRACTION and case.leverage <= 1.0 else r.margin
+    affordable = r.unit == FRACTION and case.leverage <= 1.0 and r.cap == np.inf
+    margin = 0.0 if affordable else r.margin
     return Rules(
         size=r.size,
         unit=r.unit,

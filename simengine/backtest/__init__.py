@@ -2,8 +2,21 @@
 
 from simengine.backtest.costs import FeeSchedule, SlippageModel, Stops
 from simengine.backtest.engine import backtest
+from simengine.backtest.onbar import on_bar
 from simengine.backtest.result import BacktestResult
+from simengine.backtest.stepper import Step, Stepper
 from simengine.backtest.sweep import sweep
 from simengine.backtest.sweep_result import SweepResult
 
-__all__ = ["BacktestResult", "FeeSchedule", "SlippageModel", "Stops", "SweepResult", "backtest", "sweep"]
+__all__ = [
+    "BacktestResult",
+    "FeeSchedule",
+    "SlippageModel",
+    "Step",
+    "Stepper",
+    "Stops",
+    "SweepResult",
+    "backtest",
+    "on_bar",
+    "sweep",
+]

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simengine.backtest import inputs
+from simengine.backtest.financing import YEAR_NS
 from simengine.backtest.result import BacktestResult
 from simengine.errors import DataError
 from simengine.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from simengine.backtest.kernel.layout import Market
-    from simengine.backtest.kernel.shared import Books, Panel, Purse
+    from simengine.backtest.kernel.panel import Books, Panel
     from simengine.backtest.simulation import Simulation
 
-STRETCH = 1024
-"""Times that are laid out at once: enough to be fast, few enough to stay in the processor's cache."""
+_PRICES = ("open", "high", "low", "close")
+_Places: TypeAlias = Any
+"""A slice or an array of row numbers."""
+
+STRETCH = 1000
+"""Times that are laid out at once: enough to be fast, few enough to stay in the processor's cache.
+
+No power of two, or the same time of many symbols would fall on the same few lines of it.
+"""
 
 
 def run_shared(simulation: Simulation, order_rows: int) -> BacktestResult:
@@ -30,7 +38,7 @@ def run_shared(simulation: Simulation, order_rows: int) -> BacktestResult:
     DataError
         A row that cannot be traded: symbol, row, value and the fix.
     """
-    from simengine.backtest.kernel import layout, shared
+    from simengine.backtest.kernel import layout, panel, shared
     from simengine.backtest.kernel.sums import sums_of
 
     terms = simulation.terms
@@ -38,26 +46,25 @@ def run_shared(simulation: Simulation, order_rows: int) -> BacktestResult:
     markets = [checked(simulation, symbol) for symbol in symbols]
     grid = Grid(simulation, markets)
     n = len(grid.times)
-    books = shared.Books(
-        table=shared.new_table(len(symbols), 0.0 if math.isnan(terms.band) else math.nan),
+    books = panel.Books(
+        table=panel.new_table(len(symbols), 0.0 if math.isnan(terms.band) else math.nan),
         ledgers=np.array([layout.new_ledger() for _ in symbols]),
         trades=np.empty(sum(len(m.close) for m in markets) + 2 * len(symbols), layout.TRADE_DTYPE),
         orders=np.empty(order_rows, layout.ORDER_DTYPE),
         rounding=np.array(
             [[r.tick_size, r.lot_size, r.min_notional] for r in (terms.rounding[s] for s in symbols)]
         ),
-        last_row=np.full(len(symbols), -1),
         queue=np.empty((2, len(symbols)), np.int64),
     )
     equity, value, gross = np.empty(n), np.empty(n), np.empty(n)
     drive = shared.run_plain if terms.is_plain and not order_rows else shared.run_whole
     rules = terms.rules(symbols[0])
-    purse = shared.Purse(float(terms.cash), layout.TRADING, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    purse = panel.Purse(float(terms.cash), layout.TRADING, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
     for first in range(0, n, STRETCH):
         last = min(first + STRETCH, n)
-        panel = grid.panel(first, last)
+        stretch = grid.panel(first, last)
         purse, end = drive(
-            first == 0, panel, rules, purse, books, equity[first:last], value[first:last], gross[first:last]
+            first == 0, stretch, rules, purse, books, equity[first:last], value[first:last], gross[first:last]
         )
         if purse.status == layout.UNFILLABLE:
             raise DataError(
@@ -114,55 +121,59 @@ class Grid:
     def __init__(self, simulation: Simulation, markets: list[Market]) -> None:
         self.markets = markets
         self.targets = [simulation.targets[symbol] for symbol in simulation.bars]
+        self.space: dict[str, NDArray[Any]] | None = None
         self.financed = simulation.terms.is_financed
         self.voluminous = simulation.terms.slippage.impact > 0 or simulation.terms.slippage.is_capped
         first = markets[0].timestamp
         self.aligned = all(np.array_equal(m.timestamp, first) for m in markets[1:])
+        self.numbers = np.arange(max(len(m.close) for m in markets), dtype=np.int32)
         self.times: IntArray = (
             first if self.aligned else np.unique(np.concatenate([m.timestamp for m in markets]))
         )
 
     def panel(self, first: int, last: int) -> Panel:
-        """Return the bars from time ``first`` up to ``last``, one row per time."""
-        from simengine.backtest.kernel.shared import Panel
+        """Return the bars from time ``first`` up to ``last``, one column per time."""
+        from simengine.backtest.kernel.panel import Panel
 
-        shape = (last - first, len(self.markets))
-        none = np.empty((0, 0))
-        rows = np.empty(shape, np.int32)
-        names = ("open", "high", "low", "close", "before", "target")
-        made = {name: np.zeros(shape) for name in names}
-        volume = np.zeros(shape) if self.voluminous else none
-        funding, years = (np.zeros(shape), np.zeros(shape)) if self.financed else (none, none)
+        if self.space is None or self.space["row"].shape[1] != last - first:
+            self.space = self._space(last - first)
+        made, rows = self.space, self.space["row"]
         for k, market in enumerate(self.markets):
-            at, row = self._rows(market, first, last)
-            rows[:, k] = -1
-            rows[at, k] = row
-            for name in names[:4]:
-                made[name][at, k] = getattr(market, name)[row]
-            # The first bar has nothing before it, and is not traded.
-            previous = _before(row)
-            made["before"][at, k] = market.close[previous]
-            made["target"][at, k] = self.targets[k][previous]
+            at, now, past = self._places(market, first, last)
+            rows[k] = -1
+            rows[k, at] = self.numbers[now]
+            for name in _PRICES:
+                made[name][k, at] = getattr(market, name)[now]
+            made["before"][k, at] = market.close[past]
+            made["target"][k, at] = self.targets[k][past]
             if self.voluminous:
-                volume[at, k] = market.volume[row]
+                made["volume"][k, at] = market.volume[now]
             if self.financed:
-                funding[at, k] = market.funding[row]
-                years[at, k] = (market.timestamp[row] - market.timestamp[previous]) / 31_557_600e9
-        return Panel(
-            time=self.times[first:last], row=rows, volume=volume, funding=funding, years=years, **made
-        )
+                made["funding"][k, at] = market.funding[now]
+                made["years"][k, at] = (market.timestamp[now] - market.timestamp[past]) / YEAR_NS
+        return Panel(time=self.times[first:last], **made)
 
-    def _rows(self, market: Market, first: int, last: int) -> tuple[slice | IntArray, slice | IntArray]:
-        """Return places in the stretch and rows of a symbol's bars there."""
-        if self.aligned:
-            return slice(None), np.arange(first, last)
+    def _space(self, n: int) -> dict[str, NDArray[Any]]:
+        """Return room for n times, used again for every stretch: what has no bar is never read."""
+        shape, none = (len(self.markets), n), (0, 0)
+        space: dict[str, NDArray[Any]] = {name: np.empty(shape) for name in (*_PRICES, "before", "target")}
+        space["row"] = np.empty(shape, np.int32)
+        space["volume"] = np.empty(shape if self.voluminous else none)
+        for name in ("funding", "years"):
+            space[name] = np.empty(shape if self.financed else none)
+        return space
+
+    def _places(self, market: Market, first: int, last: int) -> tuple[_Places, _Places, _Places]:
+        """Return where a symbol's bars stand in the stretch, their rows, and the rows before them.
+
+        Slices where they can be: copying those is many times faster. The first bar, which is not
+        traded, stands for the one before it too.
+        """
+        if self.aligned and first > 0:
+            return slice(None), slice(first, last), slice(first - 1, last - 1)
         times = self.times[first:last]
         rows = np.arange(*np.searchsorted(market.timestamp, [times[0], times[-1] + 1]))
-        return np.searchsorted(times, market.timestamp[rows]), rows
-
-
-def _before(rows: IntArray) -> IntArray:
-    return np.maximum(rows - 1, 0)
+        return np.searchsorted(times, market.timestamp[rows]), rows, np.maximum(rows - 1, 0)
 
 
 def _one_ledger(ledgers: NDArray[np.float64]) -> FloatArray:
@@ -177,14 +188,14 @@ def _one_ledger(ledgers: NDArray[np.float64]) -> FloatArray:
 
 def _still_open(books: Books, markets: list[Market]) -> NDArray[np.void]:
     """Return the trades still open at the end, each marked at its symbol's last close."""
-    from simengine.backtest.kernel import booking, layout, shared
+    from simengine.backtest.kernel import booking, layout, panel
 
-    held = np.flatnonzero(books.table[:, shared.UNITS])
+    held = np.flatnonzero(books.table[:, panel.UNITS])
     rows = np.zeros(len(held), layout.TRADE_DTYPE)
     for row, k in zip(range(len(held)), held, strict=True):
         last = len(markets[k].close) - 1
-        purse = shared.Purse(0.0, layout.TRADING, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-        account = shared.load(k, purse, books.table)
+        purse = panel.Purse(0.0, layout.TRADING, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
+        account = panel.load(int(k), purse, books.table)
         booking.mark_open(
             last,
             int(markets[k].timestamp[last]),
@@ -199,7 +210,7 @@ def _still_open(books: Books, markets: list[Market]) -> NDArray[np.void]:
 
 def _timed(trades: NDArray[np.void], markets: list[Market]) -> NDArray[np.void]:
     """Write the entry times, which the kernel leaves to the bars."""
-    for k, market in enumerate(markets):
-        mine = trades["symbol"] == k
-        trades["entry_time"][mine] = market.timestamp[trades["entry_bar"][mine]]
+    times = np.concatenate([market.timestamp for market in markets])
+    starts = np.cumsum([0, *(len(market.timestamp) for market in markets[:-1])])
+    trades["entry_time"] = times[starts[trades["symbol"]] + trades["entry_bar"]]
     return trades

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from simengine.backtest import inputs
 from simengine.backtest.costs import (
@@ -26,6 +26,7 @@ from simengine.types import Bars, FloatArray
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simengine.backtest.onbar import OnBar
     from simengine.plugin.kinds import Fees, Slippage
 
 
@@ -60,7 +61,7 @@ def backtest(
     capital: str = "sleeves",
     fill_convention: str = "open_first",
     on_hold: str = "keep",
-    on_bar: Any = None,  # noqa: ANN401 - a numba dispatcher
+    on_bar: OnBar | None = None,
     bars_per_year: float | None = None,
 ) -> BacktestResult:
     """Simulate signals or targets and return what happened.
@@ -122,8 +123,8 @@ def backtest(
         position held from before act first, and when one fires the order of that bar is dropped.
     on_hold : "keep" or "flat"
         What the signal HOLD does to a position.
-    on_bar : compiled function, optional
-        As in `simengine.backtest.onbar`.
+    on_bar : OnBar, optional
+        A rule on the state of the account; as in `simengine.backtest.onbar`.
     bars_per_year : float, optional
         For annualisation; by default (bars - 1) / calendar years spanned.
 

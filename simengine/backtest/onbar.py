@@ -81,8 +81,23 @@ if TYPE_CHECKING:
     from simengine.backtest.kernel.single import Outcome
 
 __all__ = [
-    *("CASH", "EQUITY", "UNITS", "EXPOSURE", "ENTRY_PRICE", "ENTRY_BAR", "BARS_HELD", "BEST", "WORST"),
-    *("STOP", "GOAL", "PNL", "TARGET", "TRADES", "MEMORY_SIZE", "OnBar", "on_bar"),
+    "BARS_HELD",
+    "BEST",
+    "CASH",
+    "ENTRY_BAR",
+    "ENTRY_PRICE",
+    "EQUITY",
+    "EXPOSURE",
+    "GOAL",
+    "MEMORY_SIZE",
+    "PNL",
+    "STOP",
+    "TARGET",
+    "TRADES",
+    "UNITS",
+    "WORST",
+    "OnBar",
+    "on_bar",
 ]
 
 MEMORY_SIZE = 16
@@ -118,7 +133,7 @@ class _Code:
         from simengine.backtest.kernel.compiling import VERSION
 
         # Without the check of indices close[i + 1] would be the next bar: the view ends, the memory goes on.
-        rule = njit(cache=self.cache, error_model="numpy", nogil=True, boundscheck=True)(self.function)
+        rule: Any = njit(cache=self.cache, error_model="numpy", nogil=True, boundscheck=True)(self.function)
         if self.cache:
             rule._cache._cache_file._version = VERSION
         try:
@@ -277,7 +292,7 @@ def run(
     PluginError
         A rule that cannot be compiled, fails, or returns or writes what it may not.
     """
-    from numba import types, typeof
+    from numba import typeof, types
 
     from simengine.backtest.kernel import hooked
 
@@ -290,7 +305,7 @@ def run(
     given = (targets, float(most), market, rules, own, float(cash), float(start), *books)
     given = (*given, decided, rule.memory.copy())
     # For the type of all rules rather than that of this one: the driver is compiled once and for all.
-    signature = (*(typeof(value) for value in given), types.FunctionType(_signature()))
+    signature = (*map(typeof, given), types.FunctionType(_signature()))
     driver: Any = hooked.run
     driver.compile(signature)
     try:
@@ -311,9 +326,8 @@ def _refuse(rule: OnBar, symbol: str, fault: int, value: float, most: float, pla
     from simengine.backtest.kernel import hooked
 
     if fault == hooked.ANSWER_FAULT:
-        wrong = (
-            f"returned {value} {place}; targets are exposures in [-{most:g}, {most:g}], NaN keeps the last one"
-        )
+        limits = f"[-{most:g}, {most:g}]"
+        wrong = f"returned {value} {place}; targets are exposures in {limits}, NaN keeps the last one"
     elif fault == hooked.LEVEL_FAULT:
         wrong = f"set STOP or GOAL to {value} {place}; a level is a price above 0, or NaN for none"
     else:
@@ -348,6 +362,10 @@ def _essence(error: Exception) -> str:
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     lines = [line.strip() for line in text.splitlines()]
     saying = [line for line in lines if line and not line.startswith(("Failed in", "During:"))]
+    reasons = re.findall(r"raised a specific error:\s*\w+: (.+)", text)
+    calls = [line.removeprefix(">>> ") for line in lines if line.startswith(">>> ")]
+    what = reasons[-1] if reasons else saying[0].rstrip(":") if saying else type(error).__name__
+    if calls and not reasons:
+        what = f"{what}: {calls[0]}"
     place = re.search(r"line (\d+)", text)
-    what = saying[0].rstrip(":") if saying else type(error).__name__
     return f"{what} (line {place[1]})" if place and "line" not in what else what

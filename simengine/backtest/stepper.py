@@ -14,7 +14,7 @@ from simengine.backtest.engine import backtest
 from simengine.backtest.result import BacktestResult
 from simengine.backtest.simulation import Simulation, unfillable
 from simengine.errors import ConfigError, DataError, unknown_name
-from simengine.types import Bars, FloatArray
+from simengine.types import Bars
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,9 +125,7 @@ class Stepper:
             raise inputs.fault_error(bars, self._targets, most, now, checks.TARGET_FAULT)
         books = self._trades, self._ledger, self._equity, self._value
         ledger = self._ledger.copy()
-        account = stepwise.advance(
-            bar, self._targets[now], self._market, self._rules, self._account, *books
-        )
+        account = stepwise.advance(bar, self._targets[now], self._market, self._rules, self._account, *books)
         if account.status == layout.UNFILLABLE:
             self._ledger = ledger
             raise unfillable(self._symbol, bar, self._market)

@@ -179,6 +179,8 @@ def _task(
     plain["fees"] = inputs.as_fees(plain.get("fees"), plain.pop("fee_bps", 0.0))
     plain["slippage"] = inputs.as_slippage(plain.get("slippage"), plain.pop("slippage_bps", 0.0))
     idle = backtest(by_symbol, targets={s: np.zeros(len(b)) for s, b in by_symbol.items()}, **plain)
+    ready = idle.simulation
+    assert ready is not None
     n = len(idle.equity)
     if n < MIN_BARS:
         raise DataError(
@@ -186,7 +188,7 @@ def _task(
             f"variant), received {n}"
         )
     plain["bars_per_year"] = idle.bars_per_year
-    return Task(by_symbol, checked, plain, on_hold, block_edges(n - 1), idle.simulation), idle
+    return Task(by_symbol, checked, plain, on_hold, block_edges(n - 1), ready), idle
 
 
 def _checked_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -71,7 +71,8 @@ def _figures(
     from simengine.backtest.kernel import many
 
     def field(offset: int) -> FloatArray:
-        return fields[offset // many.WIDTH]
+        row: FloatArray = fields[offset // many.WIDTH]
+        return row
 
     n = int(task.edges[-1])
     per_year = float(task.options["bars_per_year"])
@@ -80,7 +81,7 @@ def _figures(
     variance[variance <= VARIANCE_FLOOR * square] = 0.0
     final, traded, closed = field(many.S_LAST), field(many.A_TRADED), field(many.A_CLOSED)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.column_stack(
+        figures: FloatArray = np.column_stack(
             [
                 final,
                 final / terms.cash - 1,
@@ -94,4 +95,4 @@ def _figures(
                 field(many.S_EXPOSURE) / (n + 1),
             ]
         )
-
+    return figures

@@ -123,7 +123,7 @@ class Account:
             take_profit=stops.take_profit,
             trailing_stop=stops.trailing_stop,
             max_bars=stops.max_bars,
-            on_bar=_on_bar(strategy),
+            on_bar=getattr(strategy, "on_bar", None),
             **self.options(bars),
         )
 
@@ -154,12 +154,6 @@ class Account:
             "fill_convention": config.fill_convention,
             "bars_per_year": config.bars_per_year,
         }
-
-
-def _on_bar(strategy: Strategy | None) -> Any:  # noqa: ANN401 - a numba dispatcher
-    rule = getattr(strategy, "on_bar", None)
-    # A compiled function in the body of a class comes out of an instance as a bound method.
-    return getattr(rule, "__func__", rule)
 
 
 def _of_symbols(value: float | dict[str, float], bars: Mapping[str, Bars]) -> float | dict[str, float]:
@@ -252,7 +246,8 @@ def rehearse(config: Backtest, parts: Parts, prepared: Prepared) -> None:
         if ranges.test[1] - ranges.test[0] >= 2
     }
     if traded:
-        account.simulate(traded, {symbol: np.zeros(len(bars)) for symbol, bars in traded.items()})
+        idle = {symbol: np.zeros(len(bars)) for symbol, bars in traded.items()}
+        account.simulate(traded, idle, parts.strategy)
 
 
 def trade_test(

@@ -6,5 +6,6 @@ MODULES: tuple[str, ...] = (
     "simengine_strategies.buy_and_hold",
     "simengine_strategies.sma_cross",
     "simengine_strategies.reversal",
+    "simengine_strategies.pyramiding",
 )
 """Loaded by the plugin manager in this order."""

@@ -224,8 +224,8 @@ def test_a_closing_order_replaces_a_running_exit(trade, target):
 
 def test_what_is_left_of_an_exit_is_traded_in_whole_lots(trade):
     outcome = trade(STOPPED, [1], lot_size=2, **PARTS)
-    # Bought 4, 4 and 2; at the stop and after it 4 at a time.
-    assert exits(outcome) == [(5, (4 * 90 + 4 * 85 + 2 * 85) / 10, "stop_loss")]
+    # Bought 4, 4 and 2, which leaves room for one lot more; then two lots at a time.
+    assert exits(outcome) == [(5, (2 * 90 + 8 * 85) / 10, "stop_loss")]
 
 
 def test_a_limit_waits_through_a_bar_without_volume(trade):
@@ -237,10 +237,10 @@ def test_a_limit_waits_through_a_bar_without_volume(trade):
 
 
 def test_a_limit_to_sell_never_buys(trade):
-    # At the open -1 wants 11.1 units, more than the 10 held; at the limit of 99 only 9.2 are left to want.
-    rows = [FLAT_100, FLAT_100, (90, 90, 90, 90), (90, 120, 90, 90)]
-    outcome = trade(rows, [-1, NAN, -1], rebalance="every_bar", limit_offset=0.1)
-    assert outcome.value[-1] == pytest.approx(outcome.value[-2])
+    # Short 9.09 at 110. At the open of 100 the target wants 10.9 units, at the limit of 115.5 only 8.2.
+    rows = [FLAT_100, (100, 111, 100, 100), (100, 105, 100, 105), (100, 120, 100, 100)]
+    outcome = trade(rows, [-1], rebalance="every_bar", limit_offset=0.1)
+    assert outcome.value[-1] == pytest.approx(-100 * 1_000 / 110)
 
 
 def test_stops_without_slippage(trade):

@@ -1,9 +1,9 @@
 """What a strategy is shown, and the accounts that its targets are simulated on."""
 
-import numba
 import numpy as np
 import pytest
 
+from simengine.backtest import on_bar
 from simengine.backtest.costs import FeeSchedule, SlippageModel, Stops
 from simengine.config.schema import Backtest
 from simengine.plugin.manager import build_registry
@@ -154,12 +154,16 @@ def test_a_strategy_brings_all_its_stops_and_its_rule(asked):
     assert asked["on_bar"] is len
 
 
-def test_a_compiled_rule_in_the_class_body_is_not_bound(asked):
+def test_a_rule_in_the_class_body_is_not_bound(asked):
+    @on_bar
+    def follow(i, target, open, high, low, close, volume, account, memory):
+        return target
+
     class Ruled(Long):
-        on_bar = numba.njit(lambda state: None)
+        on_bar = follow
 
     Account(Backtest(), *COSTLY).simulate(TWO, {}, Ruled())
-    assert asked["on_bar"] is Ruled.__dict__["on_bar"]
+    assert asked["on_bar"] is follow
 
 
 def test_baselines_have_plain_orders():

@@ -38,9 +38,7 @@ def flat() -> Position:
 @compiled
 def emptied(held: Position) -> Position:
     """Return the position after everything is traded away. Only the units count from here on."""
-    return Position(
-        0.0, held.average, held.stop, held.goal, held.best, held.worst, held.flow, held.entry_bar
-    )
+    return Position(0.0, held.average, held.stop, held.goal, held.best, held.worst, held.flow, held.entry_bar)
 
 
 @compiled
@@ -102,7 +100,7 @@ def buy_in(
     if trades is not None and fresh:
         trades[int(account.closed)]["entry_time"] = bar.time
     if orders is not None:
-        write_order(i, quote, price, delta, layout.SIGNAL_EXIT, fee, True, bar, orders, ledger)
+        write_order(i, quote, price, delta, layout.SIGNAL_EXIT, fee, True, bar, orders, ledger)  # type: ignore[arg-type]
     return Account(
         account.cash + flow,
         account.target,
@@ -169,14 +167,14 @@ def sell_out(
         ledger[layout.FEES] += fee
         ledger[layout.SLIPPAGE] += size * abs(price - quote)
     if orders is not None:
-        write_order(i, quote, price, delta, reason, fee, False, bar, orders, ledger)
+        write_order(i, quote, price, delta, reason, fee, False, bar, orders, ledger)  # type: ignore[arg-type]
     closed = account.closed
     wins = account.wins
     if closes:
         if trades is not None:
             row = trades[int(closed)]
-            write_trade(i, bar.time, side, reason, position, ledger, row)
-            add_up(row, i - held.entry_bar, ledger)
+            write_trade(i, bar.time, side, reason, position, ledger, row)  # type: ignore[arg-type]
+            add_up(row, i - held.entry_bar, ledger)  # type: ignore[arg-type]
         closed += 1.0
         wins += 1.0 if position.flow > 0.0 else 0.0
         position = emptied(held)

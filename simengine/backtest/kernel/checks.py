@@ -58,9 +58,7 @@ def first_bad_target(most: float, targets: NDArray[np.float64]) -> int:
 
 
 @compiled
-def targets_of(
-    signals: NDArray[np.int8], hold: float, targets: NDArray[np.float64]
-) -> int:
+def targets_of(signals: NDArray[np.int8], hold: float, targets: NDArray[np.float64]) -> int:
     """Write the target of every signal; return the first row that is no signal, or -1."""
     for i in range(len(signals)):
         signal = signals[i]

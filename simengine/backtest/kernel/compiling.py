@@ -28,7 +28,7 @@ def compiled(function: _Function) -> _Function:
 
     The cache is dropped when any file of this package changes.
     """
-    dispatcher = njit(cache=True, error_model="numpy", forceinline=True, nogil=True)(function)
+    dispatcher: Any = njit(cache=True, error_model="numpy", forceinline=True, nogil=True)(function)
     dispatcher._cache._cache_file._version = VERSION
     return cast(_Function, dispatcher)
 
@@ -52,6 +52,7 @@ that take three times as long as the accounting.
 
 def outlined(function: _Function) -> _Function:
     """Compile a function that is called, not inlined: for what is rare, to keep the common path short."""
-    dispatcher = njit(cache=True, error_model="numpy", nogil=True, no_cpython_wrapper=True)(function)
+    options: Any = {"cache": True, "error_model": "numpy", "nogil": True, "no_cpython_wrapper": True}
+    dispatcher: Any = njit(**options)(function)
     dispatcher._cache._cache_file._version = VERSION
     return cast(_Function, dispatcher)

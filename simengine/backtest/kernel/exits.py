@@ -25,7 +25,7 @@ from simengine.backtest.kernel.prices import fill_price, to_lot
 
 
 @compiled
-def with_orders(target: float, status: int, room: float, work: Work, account: Account) -> Account:
+def with_orders(target: float, status: float, room: float, work: Work, account: Account) -> Account:
     """Return the account with another stated target, status, room and working order."""
     return Account(
         account.cash,
@@ -41,7 +41,7 @@ def with_orders(target: float, status: int, room: float, work: Work, account: Ac
 
 
 @compiled
-def with_status(status: int, account: Account) -> Account:
+def with_status(status: float, account: Account) -> Account:
     """Return the account in another status."""
     return with_orders(account.target, status, account.room, account.work, account)
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from simengine.backtest.kernel import view
 from simengine.backtest.kernel.booking import side_of
 from simengine.backtest.kernel.checks import TARGET_FAULT, first_bad_bar, first_bad_target
-from simengine.backtest.kernel.compiling import borrowed, compiled
-from simengine.backtest.kernel.layout import TRADING, UNFILLABLE, Account, Market, Position, Rules
+from simengine.backtest.kernel.compiling import borrowed, compiled, outlined
+from simengine.backtest.kernel.layout import TRADING, UNFILLABLE, Account, Bar, Market, Position, Rules
 from simengine.backtest.kernel.single import (
     Outcome,
     bar_at,
@@ -23,12 +23,12 @@ from simengine.backtest.kernel.single import (
     whole,
 )
 from simengine.backtest.kernel.step import step
-from simengine.backtest.kernel.sums import add_bar, start_sums
+from simengine.backtest.kernel.sums import add_part, start_sums
 
 ANSWER_FAULT = 101
 LEVEL_FAULT = 102
 FLAT_FAULT = 103
-"""What a rule may not do: answer beyond the largest target, set a level that is no price, or one of nothing."""
+"""A rule may not answer beyond the largest target, nor set a level that is no price, nor one of nothing."""
 
 
 @compiled
@@ -105,6 +105,21 @@ def with_levels(stop: float, goal: float, account: Account) -> Account:
     )
 
 
+@outlined
+def one_bar(
+    i: int,
+    stated: float,
+    bar: Bar,
+    rules: Rules,
+    account: Account,
+    trades: NDArray[np.void],
+    orders: NDArray[np.void],
+    ledger: NDArray[np.float64],
+) -> Account:
+    """Carry the account through bar i, out of line, which keeps the loop short and quick to compile."""
+    return step(i, stated, bar, rules, account, trades, orders, ledger)
+
+
 @compiled
 def run(
     targets: NDArray[np.float64],
@@ -161,7 +176,7 @@ def run(
                     now = both if own_goal else stop_only
                 elif own_goal:
                     now = goal_only
-                account = step(i, decided[i - 1], bar, now, account, trades, orders, ledger)
+                account = one_bar(i, decided[i - 1], bar, now, account, trades, orders, ledger)
             if account.closed != closed:
                 own_stop = False
                 own_goal = False
@@ -170,7 +185,6 @@ def run(
             equity[i] = account.cash + worth
             if account.status == UNFILLABLE:
                 return Outcome(account, sums, i, 0)
-            sums = add_bar(i, equity[i - 1], equity[i], abs(worth), sums)
         decided[i] = np.nan
         if account.status != TRADING:
             continue
@@ -202,4 +216,5 @@ def run(
             account = with_levels(seen[view.STOP], seen[view.GOAL], account)
             own_stop = own_stop or moves_stop
             own_goal = own_goal or moves_goal
+    sums = add_part(1, equity[: n - 1], equity[1:], value[1:], np.empty(n - 1), sums)
     return Outcome(account, sums, n, 0)

@@ -72,43 +72,41 @@ def new_state(
 
 
 @compiled
-def add_block(c: float, st: NDArray[np.float64]) -> None:
-    """Add one close to the statistics of every variant of the block."""
-    for k in range(WIDTH):
-        value = st[A_UNITS + k] * c
-        now = st[A_CASH + k] + value
-        s = add_bar(
-            0,
-            st[S_LAST + k],
-            now,
-            abs(value),
-            Sums(
-                st[S_INVERSE + k],
-                st[S_R1 + k],
-                st[S_R2 + k],
-                0.0,
-                0.0,
-                st[S_DOWN + k],
-                st[S_PEAK + k],
-                st[S_TROUGH + k],
-                st[S_SUMMIT + k],
-                st[S_EXPOSURE + k],
-                st[S_EQUITY + k],
-                0,
-                0,
-                0,
-            ),
-        )
-        st[S_LAST + k] = now
-        st[S_INVERSE + k] = s.inverse
-        st[S_R1 + k] = s.r1
-        st[S_R2 + k] = s.r2
-        st[S_DOWN + k] = s.downside
-        st[S_PEAK + k] = s.peak
-        st[S_TROUGH + k] = s.trough
-        st[S_SUMMIT + k] = s.summit
-        st[S_EXPOSURE + k] = s.exposure
-        st[S_EQUITY + k] = s.equity
+def add_close(k: int, cash: float, value: float, st: NDArray[np.float64]) -> None:
+    """Add one close of variant k to its statistics."""
+    now = cash + value
+    s = add_bar(
+        0,
+        st[S_LAST + k],
+        now,
+        abs(value),
+        Sums(
+            inverse=st[S_INVERSE + k],
+            r1=st[S_R1 + k],
+            r2=st[S_R2 + k],
+            r3=0.0,
+            r4=0.0,
+            downside=st[S_DOWN + k],
+            peak=st[S_PEAK + k],
+            trough=st[S_TROUGH + k],
+            summit=st[S_SUMMIT + k],
+            exposure=st[S_EXPOSURE + k],
+            equity=st[S_EQUITY + k],
+            invested=0,
+            peak_bar=0,
+            longest=0,
+        ),
+    )
+    st[S_LAST + k] = now
+    st[S_INVERSE + k] = s.inverse
+    st[S_R1 + k] = s.r1
+    st[S_R2 + k] = s.r2
+    st[S_DOWN + k] = s.downside
+    st[S_PEAK + k] = s.peak
+    st[S_TROUGH + k] = s.trough
+    st[S_SUMMIT + k] = s.summit
+    st[S_EXPOSURE + k] = s.exposure
+    st[S_EQUITY + k] = s.equity
 
 
 @compiled
@@ -144,8 +142,8 @@ def bounds_of(
         w[3 * WIDTH + k] = -np.inf if side < 0.0 else -threshold
     half = WIDTH // 2
     while half > 0:
-        for k in range(half):
-            for q in range(4):
+        for q in range(4):
+            for k in range(half):
                 a = w[q * WIDTH + k]
                 b = w[q * WIDTH + half + k]
                 w[q * WIDTH + k] = a if a > b else b
@@ -194,7 +192,8 @@ def block_driver(convention: int, unit: int, by_side: bool) -> Callable[..., Any
                 top = b if b >= a else a
                 c = closes[i]
                 if lows[i] > low and highs[i] < high and not top > (buys if side > 0.0 else sells):
-                    add_block(c, st)
+                    for k in range(WIDTH):
+                        add_close(k, st[A_CASH + k], st[A_UNITS + k] * c, st)
                     continue
                 bar = Bar(0, opens[i], highs[i], lows[i], c, 0.0, 0.0, 0.0, 0.0)
                 for k in range(WIDTH):
@@ -259,40 +258,7 @@ def block_driver(convention: int, unit: int, by_side: bool) -> Callable[..., Any
                     st[A_CLOSED + k] = account.closed
                     st[A_WINS + k] = account.wins
                     st[A_STATUS + k] += account.status
-                    value = held.units * c
-                    now = account.cash + value
-                    s = add_bar(
-                        0,
-                        st[S_LAST + k],
-                        now,
-                        abs(value),
-                        Sums(
-                            st[S_INVERSE + k],
-                            st[S_R1 + k],
-                            st[S_R2 + k],
-                            0.0,
-                            0.0,
-                            st[S_DOWN + k],
-                            st[S_PEAK + k],
-                            st[S_TROUGH + k],
-                            st[S_SUMMIT + k],
-                            st[S_EXPOSURE + k],
-                            st[S_EQUITY + k],
-                            0,
-                            0,
-                            0,
-                        ),
-                    )
-                    st[S_LAST + k] = now
-                    st[S_INVERSE + k] = s.inverse
-                    st[S_R1 + k] = s.r1
-                    st[S_R2 + k] = s.r2
-                    st[S_DOWN + k] = s.downside
-                    st[S_PEAK + k] = s.peak
-                    st[S_TROUGH + k] = s.trough
-                    st[S_SUMMIT + k] = s.summit
-                    st[S_EXPOSURE + k] = s.exposure
-                    st[S_EQUITY + k] = s.equity
+                    add_close(k, account.cash, held.units * c, st)
                 low, high, buys, sells = bounds_of(by_side, rules.maintenance, st, w)
 
             for k in range(WIDTH):

@@ -156,7 +156,7 @@ def reduces(i: int, value: float, notional: float, bar: Bar, rules: Rules, accou
 @compiled
 def _waits(i: int, rules: Rules, work: Work) -> bool:
     """Tell whether a limit was found to open or increase before: at its first open, or by a fill."""
-    if not work.limit == work.limit:
+    if work.limit != work.limit:
         return False
     return i > work.until - rules.limit_bars + 1 or work.wanted == work.wanted
 
@@ -175,7 +175,7 @@ def work_limit(
 ) -> Account:
     """Fill a pending limit that the range of the bar touches."""
     work = account.work
-    if work.closing or work.target == 0.0 or not work.limit == work.limit:
+    if work.closing or work.target == 0.0 or work.limit != work.limit:
         return account
     side = side_of(work.target)
     extreme = bar.low if side > 0.0 else bar.high
@@ -306,7 +306,7 @@ def _unfinished(filled: bool, rules: Rules, account: Account, ledger: NDArray[np
 def expire(i: int, account: Account, ledger: NDArray[np.float64] | None) -> Account:
     """Drop a limit that was valid for the last time in bar i."""
     work = account.work
-    if work.target == 0.0 or not work.limit == work.limit or i < work.until:
+    if work.target == 0.0 or work.limit != work.limit or i < work.until:
         return account
     count(EXPIRED, ledger)
     return with_work(Work(work.closing, work.reason, 0.0, np.nan, np.nan, 0), account)

@@ -104,13 +104,15 @@ def order_at_open(
     account = with_target(target, account)
     if wanted == 0.0:
         return account
-    return enter(i, wanted, bar, rules, account, trades, orders, ledger)
+    return enter(i, wanted, 0.0, 0.0, bar, rules, account, trades, orders, ledger)
 
 
 @compiled
 def enter(
     i: int,
     wanted: float,
+    value: float,
+    notional: float,
     bar: Bar,
     rules: Rules,
     account: Account,
@@ -118,21 +120,23 @@ def enter(
     orders: NDArray[np.void] | None,
     ledger: NDArray[np.float64] | None,
 ) -> Account:
-    """Open a position at the open, from flat."""
-    if rules.unit == FRACTION and not rules.watches and account.cash <= 0.0:
+    """Open a position at the open, from flat; ``value`` and ``notional`` are those of other positions."""
+    if rules.unit == FRACTION and not rules.watches and account.cash + value <= 0.0:
         count(NOT_SENT, ledger)
         return account
-    means = Means(account.cash, 0.0, 0.0, 0.0, account.traded, np.nan)
+    means = Means(account.cash, 0.0, value, notional, account.traded, np.nan)
     price = fill_price(bar.open, wanted, 0.0, 1.0, rules)
     delta, cut = affordable_units(wanted, price, rules.fee, means, rules)
     if cut:
         if rules.watches:
             account = with_status(UNSURE, account)
-        elif account.cash <= 0.0:
+        elif account.cash + value <= 0.0:
             count(NOT_SENT, ledger)
             return account
         else:
             count(MARGIN_LIMITED, ledger)
+            if delta == 0.0:
+                return account
     return buy_in(i, bar.open, price, delta, bar, rules, account, trades, orders, ledger)
 
 

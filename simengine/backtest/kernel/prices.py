@@ -61,7 +61,7 @@ def smooth_price(quote: float, delta: float, volume: float, share: float, rules:
 def to_tick(price: float, direction: float, tick: float) -> float:
     """Round a price up to the grid when ``direction`` is above 0, else down."""
     ratio = price / tick
-    return tick * (np.ceil(ratio - ALMOST) if direction > 0.0 else np.floor(ratio + ALMOST))
+    return float(tick * (np.ceil(ratio - ALMOST) if direction > 0.0 else np.floor(ratio + ALMOST)))
 
 
 @compiled

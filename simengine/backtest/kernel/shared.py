@@ -1,6 +1,6 @@
 """One account over several symbols.
 
-The panel holds the bars of all symbols at the union of their times, one row per time; a symbol without
+The panel holds the bars of all symbols at the union of their times, one column per time; a symbol without
 a bar at a time is not traded then and counts at its last close. At every time, in this order:
 
 1. financing of what is held;
@@ -16,8 +16,6 @@ With one symbol this is `step`, number for number.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,28 +23,23 @@ from simengine.backtest.kernel import layout
 from simengine.backtest.kernel.booking import higher, idle, lower, side_of
 from simengine.backtest.kernel.compiling import borrowed, compiled, outlined
 from simengine.backtest.kernel.exits import (
-    after_exit,
-    close_rarely,
+    close_position,
     range_exit,
-    seen,
     with_orders,
     with_work,
 )
 from simengine.backtest.kernel.layout import (
-    BANKRUPT,
-    BANKRUPT_EXIT,
-    LIQUIDATION_EXIT,
     OPEN_FIRST,
     OPEN_FIRST_SKIP_ENTRY,
+    SIGNAL_EXIT,
     STOP_FIRST_DROP,
     TRADING,
     UNFILLABLE,
     Account,
     Bar,
-    Position,
     Rules,
-    Work,
 )
+from simengine.backtest.kernel.layout import UNITS as UNITS_SIZED
 from simengine.backtest.kernel.orders import (
     expire,
     order_for,
@@ -56,188 +49,42 @@ from simengine.backtest.kernel.orders import (
     work_limit,
     work_opening,
 )
-from simengine.backtest.kernel.single import NS_PER_YEAR, plain, whole, with_rounding
-from simengine.backtest.kernel.step import leaving, time_exit, time_is_up
+from simengine.backtest.kernel.panel import (
+    BEST,
+    CLOSING,
+    FLOW,
+    FRESH,
+    GOAL,
+    MARK,
+    ROOM,
+    ROW,
+    START,
+    STATED,
+    STOP,
+    TARGET,
+    UNITS,
+    VOLUME,
+    WORST,
+    Books,
+    Panel,
+    Purse,
+    bar_of,
+    kept,
+    kept_books,
+    load,
+    ready,
+    rules_of,
+    saved,
+)
+from simengine.backtest.kernel.plain import enter, time_exit, time_is_up, with_target
+from simengine.backtest.kernel.ruin import liquidate, ruin
+from simengine.backtest.kernel.single import NS_PER_YEAR, plain, whole
+from simengine.backtest.kernel.step import leaving
 
-# Columns of the table of symbols. First the position ...
-UNITS, AVERAGE, STOP, GOAL, BEST, WORST, FLOW, ENTRY_BAR = range(8)
-# ... then the working order and the last stated target ...
-CLOSING, REASON, TARGET, WANTED, LIMIT, UNTIL, STATED = range(8, 15)
-# ... then the bar: price it is marked at, where its path began, what its volume lets through.
-MARK, START, ROOM, VOLUME = range(15, 19)
-COLUMNS = 19
-
-class Panel(NamedTuple):
-    """Bars of S symbols at T times: arrays of shape (T, S), and times of shape (T,).
-
-    ``row``: the symbol's own bar number, -1 where it has none at this time. ``target``: decided at the
-    close of the symbol's bar before. ``before``: its close. ``funding`` and ``years`` may be empty
-    without financing, ``volume`` without anything that needs it.
-    """
-
-    time: NDArray[np.int64]
-    row: NDArray[np.int32]
-    open: NDArray[np.float64]
-    high: NDArray[np.float64]
-    low: NDArray[np.float64]
-    close: NDArray[np.float64]
-    volume: NDArray[np.float64]
-    before: NDArray[np.float64]
-    target: NDArray[np.float64]
-    funding: NDArray[np.float64]
-    years: NDArray[np.float64]
-
-
-class Purse(NamedTuple):
-    """What the symbols have in common: cash, status, notional traded, closed and winning trades, fills.
-
-    ``value`` and ``notional``: sum of units x mark, and of its absolute values, over all symbols.
-    """
-
-    cash: float
-    status: float
-    traded: float
-    closed: float
-    wins: float
-    fills: float
-    value: float
-    notional: float
-
-
-class Books(NamedTuple):
-    """Where it is written: ``table`` (S, COLUMNS), ``ledgers`` (S, LEDGER_SIZE), trades and orders.
-
-    ``rounding`` (S, 3): tick, lot and minimum notional. ``last_row`` (S,): last bar seen. ``queue``
-    (2, S): scratch.
-    """
-
-    table: NDArray[np.float64]
-    ledgers: NDArray[np.float64]
-    trades: NDArray[np.void]
-    orders: NDArray[np.void]
-    rounding: NDArray[np.float64]
-    last_row: NDArray[np.int64]
-    queue: NDArray[np.int64]
-
-
-@compiled
-def load(k: int, purse: Purse, table: NDArray[np.float64]) -> Account:
-    """Return symbol k's part of the account."""
-    row = borrowed(table[k])
-    return Account(
-        purse.cash,
-        row[STATED],
-        purse.status,
-        row[ROOM],
-        purse.traded,
-        purse.closed,
-        purse.wins,
-        Position(
-            row[UNITS],
-            row[AVERAGE],
-            row[STOP],
-            row[GOAL],
-            row[BEST],
-            row[WORST],
-            row[FLOW],
-            int(row[ENTRY_BAR]),
-        ),
-        Work(
-            row[CLOSING] != 0.0,
-            int(row[REASON]),
-            row[TARGET],
-            row[WANTED],
-            row[LIMIT],
-            int(row[UNTIL]),
-        ),
-    )
-
-
-@compiled
-def save(
-    k: int, account: Account, value: float, notional: float, purse: Purse, books: Books
-) -> Purse:
-    """Write symbol k's part back, and name the rows it has written; return what is in common."""
-    row = borrowed(books.table[k])
-    p = account.position
-    w = account.work
-    row[UNITS] = p.units
-    row[AVERAGE] = p.average
-    row[STOP] = p.stop
-    row[GOAL] = p.goal
-    row[BEST] = p.best
-    row[WORST] = p.worst
-    row[FLOW] = p.flow
-    row[ENTRY_BAR] = p.entry_bar
-    row[CLOSING] = 1.0 if w.closing else 0.0
-    row[REASON] = w.reason
-    row[TARGET] = w.target
-    row[WANTED] = w.wanted
-    row[LIMIT] = w.limit
-    row[UNTIL] = w.until
-    row[STATED] = account.target
-    row[ROOM] = account.room
-    for j in range(int(purse.closed), int(account.closed)):
-        books.trades[j]["symbol"] = k
-    fills = books.ledgers[k, layout.FILLS]
-    for j in range(int(purse.fills), min(int(fills), len(books.orders))):
-        books.orders[j]["symbol"] = k
-    return Purse(
-        account.cash, account.status, account.traded, account.closed, account.wins, fills, value, notional
-    )
-
-
-@compiled
-def saved(k: int, account: Account, purse: Purse, books: Books) -> Purse:
-    """Do what `save` does, out of the values at the marks."""
-    mark = books.table[k, MARK]
-    before = books.table[k, UNITS] * mark
-    now = account.position.units * mark
-    value = purse.value - before + now
-    notional = purse.notional - abs(before) + abs(now)
-    return save(k, account, value, notional, purse, books)
-
-
-@compiled
-def bar_of(j: int, k: int, panel: Panel, rules: Rules) -> Bar:
-    """Return symbol k's bar at time j."""
-    funding = 0.0
-    years = 0.0
-    if rules.financed:
-        funding = panel.funding[j, k]
-        years = panel.years[j, k]
-    volume = 0.0
-    if rules.impact > 0.0 or rules.cap < np.inf:
-        volume = panel.volume[j, k]
-    return Bar(
-        panel.time[j],
-        panel.open[j, k],
-        panel.high[j, k],
-        panel.low[j, k],
-        panel.close[j, k],
-        volume,
-        panel.before[j, k],
-        funding,
-        years,
-    )
-
-
-@compiled
-def rules_of(k: int, rules: Rules, books: Books) -> Rules:
-    """Return the rules with symbol k's own tick, lot and minimum."""
-    if not rules.rounds:
-        return rules
-    return with_rounding(
-        books.rounding[k, 0], books.rounding[k, 1], books.rounding[k, 2], rules
-    )
-
-
-@compiled
-def ready(k: int, purse: Purse, books: Books) -> NDArray[np.float64]:
-    """Return symbol k's ledger, which goes on with the account's count of fills."""
-    ledger = borrowed(books.ledgers[k])
-    ledger[layout.FILLS] = purse.fills
-    return ledger
+# What is known of a symbol in the queue: it has an order, stops may touch it, it has something to trade.
+ORDERED = 1
+TOUCHED = 2
+ACTS = 4
 
 
 @compiled
@@ -246,18 +93,23 @@ def mark_open(j: int, panel: Panel, rules: Rules, purse: Purse, books: Books) ->
     table = borrowed(books.table)
     value = 0.0
     notional = 0.0
+    held = 0
     for k in range(len(table)):
-        if panel.row[j, k] >= 0:
-            table[k, MARK] = panel.open[j, k]
-            table[k, START] = panel.open[j, k]
+        if panel.row[k, j] >= 0:
+            table[k, MARK] = panel.open[k, j]
+            table[k, START] = panel.open[k, j]
+            table[k, ROW] = panel.row[k, j]
+            table[k, FRESH] = 0.0
             if rules.cap < np.inf:
-                table[k, VOLUME] = panel.volume[j, k]
-                table[k, ROOM] = rules.cap * panel.volume[j, k]
+                table[k, VOLUME] = panel.volume[k, j]
+                table[k, ROOM] = rules.cap * panel.volume[k, j]
             elif rules.impact > 0.0:
-                table[k, VOLUME] = panel.volume[j, k]
+                table[k, VOLUME] = panel.volume[k, j]
         worth = table[k, UNITS] * table[k, MARK]
         value += worth
         notional += abs(worth)
+        if worth != 0.0:
+            held += 1
     return Purse(
         purse.cash,
         purse.status,
@@ -267,13 +119,12 @@ def mark_open(j: int, panel: Panel, rules: Rules, purse: Purse, books: Books) ->
         purse.fills,
         value,
         notional,
+        held,
     )
 
 
 @outlined
-def finance_all(
-    j: int, panel: Panel, rules: Rules, purse: Purse, books: Books
-) -> Purse:
+def finance_all(j: int, panel: Panel, rules: Rules, purse: Purse, books: Books) -> Purse:
     """Charge funding and the loan of units per symbol, and the loan of cash once, split over the longs."""
     table = books.table
     owed = -purse.cash if purse.cash < 0.0 else 0.0
@@ -288,10 +139,10 @@ def finance_all(
         worth = units * table[k, MARK]
         funding = 0.0
         borrow = 0.0
-        if units != 0.0 and panel.row[j, k] >= 0:
-            funding = panel.funding[j, k] * worth
+        if units != 0.0 and panel.row[k, j] >= 0:
+            funding = panel.funding[k, j] * worth
             if units < 0.0:
-                borrow = rules.borrow * panel.years[j, k] * -worth
+                borrow = rules.borrow * panel.years[k, j] * -worth
         if units > 0.0 and owed > 0.0:
             borrow += rules.borrow * elapsed * (owed * (worth / longs))
         paid = funding + borrow
@@ -309,66 +160,109 @@ def finance_all(
         purse.fills,
         purse.value,
         purse.notional,
+        purse.held,
     )
 
 
 @compiled
 def acts(j: int, k: int, panel: Panel, rules: Rules, table: NDArray[np.float64]) -> bool:
-    """Tell whether anything can happen to symbol k at this open."""
-    stated = panel.target[j, k]
-    if rules.band == rules.band:
+    """Tell whether symbol k may have something to trade at this open; where it does not know, yes."""
+    stated = panel.target[k, j]
+    units = table[k, UNITS]
+    if rules.max_bars > 0 and units != 0.0:
         return True
-    if stated == stated and stated != table[k, STATED]:
+    if (rules.cap < np.inf or rules.offset == rules.offset) and (
+        table[k, CLOSING] != 0.0 or table[k, TARGET] != 0.0
+    ):
         return True
-    if rules.convention == STOP_FIRST_DROP and table[k, UNITS] != 0.0:
-        return True
-    if rules.max_bars > 0 and table[k, UNITS] != 0.0:
-        return True
-    lasting = rules.cap < np.inf or rules.offset == rules.offset
-    return lasting and (table[k, CLOSING] != 0.0 or table[k, TARGET] != 0.0)
+    if rules.band != rules.band:
+        return stated == stated and stated != table[k, STATED]
+    if rules.band == 0.0 and rules.unit == UNITS_SIZED:
+        # On every bar an order for what is held already: nothing to trade.
+        target = stated if stated == stated else table[k, STATED]
+        return target == target and (target * rules.size != units or target != table[k, STATED])
+    return True
 
 
 @compiled
-def take_orders(
-    j: int, panel: Panel, rules: Rules, purse: Purse, books: Books
-) -> tuple[Purse, int]:
-    """Let stops act first where they do, take the new orders; queue the symbols with something to trade."""
+def take_orders(j: int, panel: Panel, rules: Rules, purse: Purse, books: Books) -> tuple[Purse, int]:
+    """Decide what is an order, and let stops act first where they do; queue what has something to trade.
+
+    What is an order is decided for all symbols before any of them trades.
+    """
     table = borrowed(books.table)
     queue = borrowed(books.queue)
-    # What is an order is decided for all symbols before any of them trades.
-    waiting = 0
+    queued = 0
     for k in range(len(table)):
-        if panel.row[j, k] >= 1 and acts(j, k, panel, rules, table):
+        if panel.row[k, j] < 1:
+            continue
+        act = acts(j, k, panel, rules, table)
+        first = rules.convention == STOP_FIRST_DROP and table[k, UNITS] != 0.0
+        if first:
+            long = table[k, UNITS] > 0.0
+            adverse = panel.low[k, j] if long else -panel.high[k, j]
+            favour = panel.high[k, j] if long else -panel.low[k, j]
+            first = not quiet(k, adverse, favour, purse, rules, table)
+        if not act and not first:
+            continue
+        ordered = False
+        if act:
+            account = load(k, purse, table)
+            others = purse.value - table[k, UNITS] * table[k, MARK]
+            stated = heard(panel.target[k, j], rules, account)
+            ordered = wants_order(stated, others, bar_of(j, k, panel, rules), rules, account)
+        queue[0, queued] = k
+        queue[1, queued] = (ORDERED if ordered else 0) + (TOUCHED if first else 0) + (ACTS if act else 0)
+        queued += 1
+    if rules.convention == STOP_FIRST_DROP:
+        return stops_first(j, queued, panel, rules, purse, books)
+    return purse, queued
+
+
+@compiled
+def stops_first(
+    j: int, queued: int, panel: Panel, rules: Rules, purse: Purse, books: Books
+) -> tuple[Purse, int]:
+    """Let stops act on the queued symbols that they may touch; keep those that may trade afterwards."""
+    table = borrowed(books.table)
+    queue = borrowed(books.queue)
+    kept = 0
+    for q in range(queued):
+        k = queue[0, q]
+        flags = queue[1, q]
+        fired = False
+        if flags & TOUCHED != 0:
+            own = rules_of(k, rules, books)
             account = load(k, purse, table)
             bar = bar_of(j, k, panel, rules)
-            others = purse.value - table[k, UNITS] * table[k, MARK]
-            ordered = wants_order(panel.target[j, k], others, bar, rules, account)
-            queue[0, waiting] = k
-            queue[1, waiting] = 1 if ordered else 0
-            waiting += 1
-    queued = 0
-    for q in range(waiting):
-        k = queue[0, q]
-        own = rules_of(k, rules, books)
-        account = load(k, purse, table)
-        bar = bar_of(j, k, panel, rules)
-        ledger = ready(k, purse, books)
-        ordered = queue[1, q] == 1
-        row = int(panel.row[j, k])
-        keep = True
-        if rules.convention == STOP_FIRST_DROP and account.position.units != 0.0:
             levels = not leaving(own, account)
-            only = purse.notional == abs(table[k, UNITS] * table[k, MARK])
             account, fired = range_exit(
-                row, bar.open, levels, levels, only, bar, own, account, books.trades, books.orders, ledger
+                int(panel.row[k, j]),
+                bar.open,
+                levels,
+                levels,
+                purse.held == 1,
+                bar,
+                own,
+                account,
+                books.trades,
+                books.orders,
+                ready(k, purse, books),
             )
-            keep = not fired
-        if keep:
-            account = taken(row, panel.target[j, k], ordered, bar, own, account, books, ledger)
-            queue[0, queued] = k
-            queued += 1
-        purse = saved(k, account, purse, books)
-    return purse, queued
+            purse = saved(k, account, purse, books)
+        if flags & ACTS != 0 and not fired:
+            queue[0, kept] = k
+            queue[1, kept] = flags
+            kept += 1
+    return purse, kept
+
+
+@compiled
+def heard(stated: float, rules: Rules, account: Account) -> float:
+    """Return a stated target, or NaN for one of the same side while an exit is still being worked off."""
+    if leaving(rules, account) and stated * account.position.units > 0.0:
+        return np.nan
+    return stated
 
 
 @compiled
@@ -393,50 +287,119 @@ def taken(
     return account
 
 
-@compiled
-def trade_open(
-    j: int, queued: int, panel: Panel, rules: Rules, purse: Purse, books: Books
-) -> Purse:
-    """Trade at the open: first what closes or reduces, then what opens or increases."""
+@outlined
+def close_or_reduce(
+    j: int, k: int, ordered: bool, panel: Panel, rules: Rules, purse: Purse, books: Books
+) -> tuple[Purse, bool]:
+    """Take symbol k's order, trade what closes or reduces; return whether something is left to open."""
     table = borrowed(books.table)
+    own = rules_of(k, rules, books)
+    account = load(k, purse, table)
+    bar = bar_of(j, k, panel, rules)
+    ledger = ready(k, purse, books)
+    row = int(panel.row[k, j])
+    stated = heard(panel.target[k, j], own, account)
+    account = taken(row, stated, ordered, bar, own, account, books, ledger)
+    account = work_closing(row, bar, own, account, books.trades, books.orders, ledger)
+    held = table[k, UNITS] * table[k, MARK]
+    value = purse.value - held
+    notional = purse.notional - abs(held)
+    waits = False
+    if reduces(row, value, notional, bar, own, account):
+        account = work_opening(row, value, notional, bar, own, account, books.trades, books.orders, ledger)
+    elif account.work.target != 0.0 and not account.work.closing:
+        waits = True
+    return saved(k, account, purse, books), waits
+
+
+@outlined
+def open_or_increase(j: int, k: int, panel: Panel, rules: Rules, purse: Purse, books: Books) -> Purse:
+    """Trade what symbol k's order opens or increases; one that would reduce by now lapses."""
+    table = borrowed(books.table)
+    own = rules_of(k, rules, books)
+    account = load(k, purse, table)
+    bar = bar_of(j, k, panel, rules)
+    ledger = ready(k, purse, books)
+    row = int(panel.row[k, j])
+    held = table[k, UNITS] * table[k, MARK]
+    value = purse.value - held
+    notional = purse.notional - abs(held)
+    if reduces(row, value, notional, bar, own, account):
+        account = with_work(idle(), account)
+    account = work_opening(row, value, notional, bar, own, account, books.trades, books.orders, ledger)
+    return saved(k, account, purse, books)
+
+
+@compiled
+def trade_open(j: int, queued: int, panel: Panel, rules: Rules, purse: Purse, books: Books) -> Purse:
+    """Trade at the open: first what closes or reduces, then what opens or increases."""
     queue = borrowed(books.queue)
     rest = 0
     for q in range(queued):
         k = queue[0, q]
-        own = rules_of(k, rules, books)
-        account = load(k, purse, table)
-        bar = bar_of(j, k, panel, rules)
-        ledger = ready(k, purse, books)
-        row = int(panel.row[j, k])
-        account = work_closing(row, bar, own, account, books.trades, books.orders, ledger)
-        mark = table[k, MARK]
-        held = table[k, UNITS] * mark
-        value = purse.value - held
-        notional = purse.notional - abs(held)
-        if reduces(row, value, notional, bar, own, account):
-            account = work_opening(
-                row, value, notional, bar, own, account, books.trades, books.orders, ledger
-            )
-        elif account.work.target != 0.0 and not account.work.closing:
+        ordered = queue[1, q] & ORDERED != 0
+        if rules.straight and not _is_resize(j, k, ordered, panel, rules, books):
+            purse, waits = close_straight(j, k, ordered, panel, rules, purse, books)
+        else:
+            purse, waits = close_or_reduce(j, k, ordered, panel, rules, purse, books)
+        if waits:
             queue[0, rest] = k
             rest += 1
-        purse = saved(k, account, purse, books)
     for q in range(rest):
         k = queue[0, q]
-        own = rules_of(k, rules, books)
-        account = load(k, purse, table)
-        bar = bar_of(j, k, panel, rules)
-        ledger = ready(k, purse, books)
-        held = table[k, UNITS] * table[k, MARK]
-        value = purse.value - held
-        notional = purse.notional - abs(held)
-        if reduces(int(panel.row[j, k]), value, notional, bar, own, account):
-            account = with_work(idle(), account)
-        account = work_opening(
-            int(panel.row[j, k]), value, notional, bar, own, account, books.trades, books.orders, ledger
-        )
-        purse = saved(k, account, purse, books)
+        if rules.straight and books.table[k, UNITS] == 0.0:
+            purse = enter_straight(j, k, panel, rules, purse, books)
+        else:
+            purse = open_or_increase(j, k, panel, rules, purse, books)
     return purse
+
+
+@compiled
+def _is_resize(j: int, k: int, ordered: bool, panel: Panel, rules: Rules, books: Books) -> bool:
+    """Tell whether symbol k has an order on the side that it holds."""
+    stated = panel.target[k, j]
+    target = stated if stated == stated else books.table[k, STATED]
+    return ordered and target * rules.size * books.table[k, UNITS] > 0.0
+
+
+@compiled
+def close_straight(
+    j: int, k: int, ordered: bool, panel: Panel, rules: Rules, purse: Purse, books: Books
+) -> tuple[Purse, bool]:
+    """Do what `close_or_reduce` does for the ordinary rules, where no order outlives its bar."""
+    account = load(k, purse, books.table)
+    bar = bar_of(j, k, panel, rules)
+    ledger = ready(k, purse, books)
+    row = int(panel.row[k, j])
+    stated = panel.target[k, j]
+    target = stated if stated == stated else account.target
+    if ordered and account.position.units != 0.0:
+        account = close_position(
+            row, bar.open, 1.0, SIGNAL_EXIT, True, bar, rules, account, books.trades, books.orders, ledger
+        )
+    account = with_target(target, account)
+    if not ordered and time_is_up(row, rules, account):
+        account = time_exit(row, bar, rules, account, books.trades, books.orders, ledger)
+    return saved(k, account, purse, books), ordered and target != 0.0
+
+
+@compiled
+def enter_straight(j: int, k: int, panel: Panel, rules: Rules, purse: Purse, books: Books) -> Purse:
+    """Do what `open_or_increase` does for the ordinary rules and a symbol that is not held."""
+    account = load(k, purse, books.table)
+    account = enter(
+        int(panel.row[k, j]),
+        account.target * rules.size,
+        purse.value,
+        purse.notional,
+        bar_of(j, k, panel, rules),
+        rules,
+        account,
+        books.trades,
+        books.orders,
+        ready(k, purse, books),
+    )
+    return saved(k, account, purse, books)
 
 
 @compiled
@@ -444,206 +407,117 @@ def in_range(j: int, panel: Panel, rules: Rules, purse: Purse, books: Books) -> 
     """Let stops and goals act on the range of every bar, then pending limits."""
     table = borrowed(books.table)
     for k in range(len(table)):
-        if panel.row[j, k] < 1:
+        if panel.row[k, j] < 1:
             continue
         units = table[k, UNITS]
-        if units == 0.0 and not rules.offset == rules.offset:
+        if units == 0.0 and rules.offset != rules.offset:
             continue
         long = units > 0.0
-        adverse = panel.low[j, k] if long else -panel.high[j, k]
-        favour = panel.high[j, k] if long else -panel.low[j, k]
-        if quiet(k, adverse, favour, rules, table):
-            table[k, BEST] = higher(table[k, BEST], favour)
-            table[k, WORST] = lower(table[k, WORST], adverse)
+        adverse = panel.low[k, j] if long else -panel.high[k, j]
+        favour = panel.high[k, j] if long else -panel.low[k, j]
+        if quiet(k, adverse, favour, purse, rules, table):
             continue
         own = rules_of(k, rules, books)
         account = load(k, purse, table)
         bar = bar_of(j, k, panel, rules)
         ledger = ready(k, purse, books)
-        row = int(panel.row[j, k])
+        row = int(panel.row[k, j])
         fired = False
-        if units != 0.0:
-            entered = account.position.entry_bar == row
-            levels = rules.convention == OPEN_FIRST or (
-                rules.convention == OPEN_FIRST_SKIP_ENTRY and not entered
-            )
-            levels = levels and not leaving(own, account)
-            only = purse.notional == abs(units * table[k, MARK])
+        # Where stops are not looked at, liquidation waits for the other symbols: see `liquidate`.
+        entered = account.position.entry_bar == row
+        looked_at = rules.convention == OPEN_FIRST or (
+            rules.convention == OPEN_FIRST_SKIP_ENTRY and not entered
+        )
+        if units != 0.0 and looked_at:
+            levels = not leaving(own, account)
+            only = purse.held == 1
             account, fired = range_exit(
                 row, bar.open, levels, levels, only, bar, own, account, books.trades, books.orders, ledger
             )
-            if not fired or rules.cap < np.inf:
-                account = seen(favour, adverse, account)
-        if rules.offset == rules.offset and not fired:
-            held = account.position.units
-            limit = account.work.limit
-            worth = held * table[k, MARK]
-            account = work_limit(
-                row,
-                purse.value - worth,
-                purse.notional - abs(worth),
-                bar,
-                own,
-                account,
-                books.trades,
-                books.orders,
-                ledger,
-            )
-            if account.position.units != held:
-                purse = saved(k, account, purse, books)
-                table[k, START] = limit
-                only = purse.notional == abs(account.position.units * table[k, MARK])
-                account, fired = range_exit(
-                    row,
-                    limit,
-                    rules.convention == OPEN_FIRST,
-                    False,
-                    only,
-                    bar,
-                    own,
-                    account,
-                    books.trades,
-                    books.orders,
-                    ledger,
+            if rules.cap < np.inf and fired and account.position.units != 0.0:
+                account, _ = range_exit(
+                    row, bar.open, False, False, only, bar, own, account, books.trades, books.orders, ledger
                 )
-                if not fired:
-                    now = account.position.units
-                    account = seen(
-                        side_of(now) * bar.close, bar.low if now > 0.0 else -bar.high, account
-                    )
+        if rules.offset == rules.offset and not fired:
+            purse = saved(k, account, purse, books)
+            account = limit_fill(j, k, bar, own, purse, books)
         purse = saved(k, account, purse, books)
     return purse
 
 
+@outlined
+def limit_fill(j: int, k: int, bar: Bar, rules: Rules, purse: Purse, books: Books) -> Account:
+    """Fill symbol k's pending limit inside the bar, as `step.limit_in_range` does."""
+    table = books.table
+    account = load(k, purse, table)
+    ledger = ready(k, purse, books)
+    row = int(table[k, ROW])
+    held = account.position.units
+    limit = account.work.limit
+    worth = held * table[k, MARK]
+    value = purse.value - worth
+    notional = purse.notional - abs(worth)
+    account = work_limit(row, value, notional, bar, rules, account, books.trades, books.orders, ledger)
+    if account.position.units != held:
+        table[k, START] = limit
+        levels = rules.convention == OPEN_FIRST
+        only = purse.held == (0 if held == 0.0 else 1)
+        account, done = range_exit(
+            row, limit, levels, False, only, bar, rules, account, books.trades, books.orders, ledger
+        )
+        if rules.cap < np.inf and done and account.position.units != 0.0:
+            account, _ = range_exit(
+                row, limit, False, False, only, bar, rules, account, books.trades, books.orders, ledger
+            )
+    if held == 0.0:
+        table[k, FRESH] = 1.0
+    return account
+
+
 @compiled
 def quiet(
-    k: int, adverse: float, favour: float, rules: Rules, table: NDArray[np.float64]
+    k: int, adverse: float, favour: float, purse: Purse, rules: Rules, table: NDArray[np.float64]
 ) -> bool:
     """Tell whether the range of the bar touches nothing of symbol k's position."""
     if rules.offset == rules.offset or rules.trailing < np.inf or rules.cap < np.inf:
         return False
-    return adverse > table[k, STOP] and favour < table[k, GOAL]
+    if adverse <= table[k, STOP] or favour >= table[k, GOAL]:
+        return False
+    # A single position is liquidated by its own level; several are looked at together.
+    worst = abs(table[k, UNITS] * adverse)
+    side = side_of(table[k, UNITS])
+    return purse.held > 1 or purse.cash + side * worst >= rules.maintenance * worst
 
 
 @compiled
-def liquidate(j: int, panel: Panel, rules: Rules, purse: Purse, books: Books) -> Purse:
-    """Close everything when the account cannot carry it at the adverse extremes of the bars.
-
-    Between where each price began and its adverse extreme, all move along together; the positions are
-    closed where equity equals the maintenance margin, or at the beginning when it is below already.
-    """
-    table = borrowed(books.table)
-    held = 0
-    worst = purse.cash
-    for k in range(len(table)):
-        units = table[k, UNITS]
-        if units != 0.0:
-            held += 1
-            price = extreme(j, k, panel, table)
-            worst += units * price - rules.maintenance * abs(units) * price
-    if held == 0 or worst >= 0.0:
-        return purse
-    return liquidate_all(j, held, worst, panel, rules, purse, books)
-
-
-@compiled
-def extreme(j: int, k: int, panel: Panel, table: NDArray[np.float64]) -> float:
-    """Return the price at which symbol k hurts most: its mark when it has no bar."""
-    if panel.row[j, k] < 0:
-        return table[k, MARK]
-    return panel.low[j, k] if table[k, UNITS] > 0.0 else panel.high[j, k]
-
-
-@outlined
-def liquidate_all(
-    j: int, held: int, worst: float, panel: Panel, rules: Rules, purse: Purse, books: Books
-) -> Purse:
-    """Close every position where the account reaches its maintenance margin."""
-    table = books.table
-    first = purse.cash
-    for k in range(len(table)):
-        units = table[k, UNITS]
-        if units != 0.0:
-            price = table[k, START] if panel.row[j, k] >= 0 else table[k, MARK]
-            first += units * price - rules.maintenance * abs(units) * price
-    way = max(0.0, first / (first - worst)) if first > 0.0 else 0.0
-    cash = purse.cash
-    for k in range(len(table)):
-        units = table[k, UNITS]
-        if units == 0.0:
-            continue
-        start = table[k, START] if panel.row[j, k] >= 0 else table[k, MARK]
-        price = start + way * (extreme(j, k, panel, table) - start)
-        if held == 1:
-            side = side_of(units)
-            level = side * (-cash / (units * (1.0 - side * rules.maintenance)))
-            price = side * min(side * start, level)
-        purse = leave(j, k, price, LIQUIDATION_EXIT, panel, rules, purse, books)
-    return purse
-
-
-@compiled
-def leave(
-    j: int, k: int, price: float, reason: int, panel: Panel, rules: Rules, purse: Purse, books: Books
-) -> Purse:
-    """Close symbol k whole at a price."""
-    own = rules_of(k, rules, books)
-    account = load(k, purse, books.table)
-    row = int(panel.row[j, k])
-    if row < 0:
-        row = int(books.last_row[k])
-    bar = Bar(panel.time[j], price, price, price, price, books.table[k, VOLUME], price, 0.0, 0.0)
-    ledger = ready(k, purse, books)
-    account = close_rarely(
-        row, price, 1.0, reason, True, bar, own, account, books.trades, books.orders, ledger
-    )
-    account = after_exit(reason, own, account)
-    return saved(k, account, purse, books)
-
-
-@compiled
-def at_close(
-    j: int, panel: Panel, rules: Rules, purse: Purse, books: Books
-) -> tuple[Purse, float, float]:
-    """Mark every symbol at its close; return the purse, the value of what is held and its gross value."""
-    table = borrowed(books.table)
+def at_close(j: int, panel: Panel, table: NDArray[np.float64]) -> tuple[float, float]:
+    """Let every position see its bar and mark it at the close; return value and gross value of all."""
     value = 0.0
     gross = 0.0
     for k in range(len(table)):
-        if panel.row[j, k] >= 0:
-            table[k, MARK] = panel.close[j, k]
-            books.last_row[k] = panel.row[j, k]
-        worth = table[k, UNITS] * table[k, MARK]
+        units = table[k, UNITS]
+        if panel.row[k, j] >= 0:
+            table[k, MARK] = panel.close[k, j]
+            if units != 0.0:
+                long = units > 0.0
+                favour = panel.high[k, j] if long else -panel.low[k, j]
+                if table[k, FRESH] != 0.0:
+                    favour = panel.close[k, j] if long else -panel.close[k, j]
+                table[k, BEST] = higher(table[k, BEST], favour)
+                table[k, WORST] = lower(table[k, WORST], panel.low[k, j] if long else -panel.high[k, j])
+        worth = units * table[k, MARK]
         value += worth
         gross += abs(worth)
-    return purse, value, gross
-
-
-@outlined
-def ruin(j: int, panel: Panel, rules: Rules, purse: Purse, books: Books) -> Purse:
-    """End the account: close everything at the marks, and trade no more."""
-    for k in range(len(books.table)):
-        if books.table[k, UNITS] != 0.0:
-            purse = leave(j, k, books.table[k, MARK], BANKRUPT_EXIT, panel, rules, purse, books)
-    return Purse(
-        purse.cash,
-        BANKRUPT,
-        purse.traded,
-        purse.closed,
-        purse.wins,
-        purse.fills,
-        purse.value,
-        purse.notional,
-    )
+    return value, gross
 
 
 @outlined
 def expire_all(j: int, panel: Panel, rules: Rules, purse: Purse, books: Books) -> Purse:
     """Drop the limits that were valid for the last time."""
     for k in range(len(books.table)):
-        if panel.row[j, k] >= 0:
+        if panel.row[k, j] >= 0:
             ledger = ready(k, purse, books)
-            account = expire(int(panel.row[j, k]), load(k, purse, books.table), ledger)
+            account = expire(int(panel.row[k, j]), load(k, purse, books.table), ledger)
             purse = saved(k, account, purse, books)
     return purse
 
@@ -669,7 +543,7 @@ def carry_on(
             purse = trade_open(j, queued, panel, rules, purse, books)
             purse = in_range(j, panel, rules, purse, books)
             purse = liquidate(j, panel, rules, purse, books)
-        purse, value[j], gross[j] = at_close(j, panel, rules, purse, books)
+        value[j], gross[j] = at_close(j, panel, borrowed(books.table))
         if purse.status == UNFILLABLE:
             return purse, j
         if purse.status == TRADING and purse.cash + value[j] <= 0.0:
@@ -710,45 +584,3 @@ def run_whole(
 ) -> tuple[Purse, int]:
     """Carry on with all rules."""
     return carry_on(first, kept(panel), whole(rules), purse, kept_books(books), equity, value, gross)
-
-
-@compiled
-def kept(panel: Panel) -> Panel:
-    """Return the panel without counting references to its arrays."""
-    return Panel(
-        borrowed(panel.time),
-        borrowed(panel.row),
-        borrowed(panel.open),
-        borrowed(panel.high),
-        borrowed(panel.low),
-        borrowed(panel.close),
-        borrowed(panel.volume),
-        borrowed(panel.before),
-        borrowed(panel.target),
-        borrowed(panel.funding),
-        borrowed(panel.years),
-    )
-
-
-@compiled
-def kept_books(books: Books) -> Books:
-    """Return the books without counting references to their arrays."""
-    return Books(
-        borrowed(books.table),
-        borrowed(books.ledgers),
-        borrowed(books.trades),
-        borrowed(books.orders),
-        borrowed(books.rounding),
-        borrowed(books.last_row),
-        borrowed(books.queue),
-    )
-
-
-def new_table(symbols: int, stated: float) -> NDArray[np.float64]:
-    """Return the table of symbols that hold nothing and order nothing."""
-    table = np.zeros((symbols, COLUMNS))
-    table[:, STOP], table[:, GOAL] = -np.inf, np.inf
-    table[:, ENTRY_BAR] = -1.0
-    table[:, WANTED] = table[:, LIMIT] = np.nan
-    table[:, STATED], table[:, ROOM] = stated, np.inf
-    return table

@@ -10,7 +10,6 @@ from simengine.backtest.kernel.compiling import compiled
 from simengine.backtest.kernel.layout import FRACTION, UNITS, Rules
 from simengine.backtest.kernel.prices import fee_rate, fill_price, smooth_price
 
-
 ROUNDING = 1e-9
 """A size beyond the buying power by less than this share of it is not cut: the two only round differently."""
 
@@ -87,6 +86,8 @@ def affordable_units(
     most = max(buying_power(price, rate, means, rules), abs(means.units))
     if size <= most * (1.0 + ROUNDING):
         return wanted, False
+    if most <= DUST * size:
+        return 0.0, True
     return (most if wanted > 0.0 else -most), True
 
 

@@ -19,7 +19,6 @@ from simengine.backtest.kernel import layout
 from simengine.backtest.kernel.booking import idle, side_of
 from simengine.backtest.kernel.compiling import compiled, outlined
 from simengine.backtest.kernel.exits import (
-    after_exit,
     close_rarely,
     range_exit,
     seen,
@@ -33,7 +32,6 @@ from simengine.backtest.kernel.layout import (
     OPEN_FIRST,
     SIGNAL_EXIT,
     STOP_FIRST_DROP,
-    TIME_STOP_EXIT,
     TRADING,
     UNSURE,
     Account,
@@ -41,7 +39,6 @@ from simengine.backtest.kernel.layout import (
     Position,
     Rules,
 )
-from simengine.backtest.kernel.plain import time_exit, time_is_up, trade_bar
 from simengine.backtest.kernel.orders import (
     expire,
     order_for,
@@ -50,12 +47,11 @@ from simengine.backtest.kernel.orders import (
     work_limit,
     work_opening,
 )
+from simengine.backtest.kernel.plain import time_exit, time_is_up, trade_bar
 
 
 @outlined
-def financed(
-    bar: Bar, rules: Rules, account: Account, ledger: NDArray[np.float64] | None
-) -> Account:
+def financed(bar: Bar, rules: Rules, account: Account, ledger: NDArray[np.float64] | None) -> Account:
     """Charge funding and borrow cost on what was held when the bar opened."""
     held = account.position
     value = held.units * bar.open
@@ -133,13 +129,9 @@ def limit_in_range(
     account = work_limit(i, 0.0, 0.0, bar, rules, account, trades, orders, ledger)
     if account.position.units != held:
         levels = rules.convention == OPEN_FIRST
-        account, done = range_exit(
-            i, limit, levels, False, True, bar, rules, account, trades, orders, ledger
-        )
+        account, done = range_exit(i, limit, levels, False, True, bar, rules, account, trades, orders, ledger)
         if rules.cap < np.inf and done and account.position.units != 0.0:
-            account, _ = range_exit(
-                i, limit, False, False, True, bar, rules, account, trades, orders, ledger
-            )
+            account, _ = range_exit(i, limit, False, False, True, bar, rules, account, trades, orders, ledger)
     units = account.position.units
     if units == 0.0:
         return account
@@ -235,16 +227,12 @@ def _trade_bar(
                 i, bar.open, levels, levels, True, bar, rules, account, trades, orders, ledger
             )
     if rules.cap < np.inf and fired and account.position.units != 0.0:
-        account, _ = range_exit(
-            i, bar.open, False, False, True, bar, rules, account, trades, orders, ledger
-        )
+        account, _ = range_exit(i, bar.open, False, False, True, bar, rules, account, trades, orders, ledger)
     if rules.offset == rules.offset and not fired:
         account = limit_in_range(i, bar, rules, account, trades, orders, ledger)
     elif not fired or rules.cap < np.inf:
         units = account.position.units
-        account = seen(
-            bar.high if units > 0.0 else -bar.low, bar.low if units > 0.0 else -bar.high, account
-        )
+        account = seen(bar.high if units > 0.0 else -bar.low, bar.low if units > 0.0 else -bar.high, account)
     return account
 
 

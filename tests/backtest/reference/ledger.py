@@ -178,8 +178,12 @@ class Run:
         account, order = self.account, self.account.orders[k]
         if order is None or order.closing or order.way < 0:
             return
-        order.way = 1
         quote = account.mark[k]
+        unsized = account.positions[k].units and order.units is None and order.limit is None
+        if unsized and direction(account, k, order, quote) < 1:
+            account.orders[k] = None  # what the others have traded has made it a reduction: it lapses
+            return
+        order.way = 1
         if order.limit is None:
             self.settle(k, order, send(account, k, order, quote))
         elif order.side * quote <= order.side * order.limit:
@@ -394,7 +398,7 @@ class Run:
                 account.orders[k] = Order(0.0, order.reason, closing=True) if order.closing else None
 
     def see_bar(self, k: int, low: float, high: float, close: float) -> None:
-        """Of the bar in which a limit opened the position only its price, the adverse end and the close count."""
+        """Of the bar in which a limit opened the position its price, the adverse end and the close count."""
         position = self.account.positions[k]
         s = position.side
         adverse, favourable = (low, high) if s > 0 else (high, low)

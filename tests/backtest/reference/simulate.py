@@ -48,7 +48,11 @@ def simulate(bars: list[Bars], targets: list[np.ndarray], options: Options) -> O
         for group, account in accounts
     ]
     still = [
-        replace(account.trade(k, "open", account.mark[k]), symbol=group[k])
+        replace(
+            account.trade(k, "open", account.mark[k]),
+            symbol=group[k],
+            exit_time=int(bars[group[k]].timestamp[-1]),
+        )
         for group, account in accounts
         for k in account.held()
     ]

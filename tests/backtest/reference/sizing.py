@@ -37,7 +37,10 @@ def buying_power(account: Account, symbol: int, price: float) -> float:
 def limited(account: Account, symbol: int, order: Order, price: float) -> float:
     units = unlimited(account, symbol, order, price)
     held = abs(account.positions[symbol].units)
-    return units if units <= held else min(units, max(buying_power(account, symbol, price), held))
+    if units <= held:
+        return units
+    most = min(units, max(buying_power(account, symbol, price), held))
+    return 0.0 if most <= 1e-12 * units else most  # what rounding has left is nothing
 
 
 def has_equity(account: Account, symbol: int, price: float, way: int) -> bool:
