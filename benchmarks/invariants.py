@@ -272,7 +272,7 @@ def as_options(case: Case, *, together: bool) -> dict[str, Any]:
         "leverage": case.leverage,
         "initial_margin": r.margin,
         "maintenance_margin": r.maintenance,
-        "liquidation_fee_bps": r.liquidation_fee * 1e4,
+        "liquidation_fee_bps": round(r.liquidation_fee * 1e4),
         "funding": None if case.every == NEVER else {"rate": case.rate, "every": f"{hours}h"},
         "borrow_rate": r.borrow,
         "limit_offset": on(r.offset),

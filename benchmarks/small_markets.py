@@ -128,7 +128,7 @@ def random_rules(leverage: float, financed: bool, borrow: float) -> Rules:
         max_bars=max_bars,
         margin=initial,
         maintenance=maintenance,
-        liquidation_fee=maybe(0.3, 0.0, 1e-4, 2e-2),
+        liquidation_fee=np.round(maybe(0.3, 0.0, 1.0, 200.0)) * 1e-4,
         financed=financed,
         borrow=borrow,
         tick=tick,

@@ -78,6 +78,7 @@ class Order:
     limit: float | None = None
     last_bar: int = -1
     way: int = 0  # +1 opens or increases, -1 reduces, 0 not known yet
+    reduced_at: int | None = None  # time at which it was last found to reduce
 
     @property
     def side(self) -> int:

@@ -172,11 +172,12 @@ class Run:
                 return
         if order.way < 0:
             order.limit = None
+            order.reduced_at = account.time
             self.settle(k, order, send(account, k, order, account.mark[k]))
 
     def open_or_increase(self, k: int) -> None:
         account, order = self.account, self.account.orders[k]
-        if order is None or order.closing or order.way < 0:
+        if order is None or order.closing or order.way < 0 or order.reduced_at == account.time:
             return
         quote = account.mark[k]
         unsized = account.positions[k].units and order.units is None and order.limit is None
