@@ -190,10 +190,10 @@ def finance(j: int, case: Case, funding: NDArray[np.float64], years: NDArray[np.
     for k in range(len(held)):
         worth = held[k, U] * held[k, MARK]
         here = case.row[j, k] >= 0
-        due = funding[j, k] * worth if here else 0.0
+        due = funding[k, j] * worth if here else 0.0
         interest = 0.0
         if worth < 0.0 and here:
-            interest = case.rules.borrow * years[j, k] * -worth
+            interest = case.rules.borrow * years[k, j] * -worth
         if worth > 0.0:
             interest = case.rules.borrow * elapsed * owed * worth / longs
         sums[FUNDING] += due

@@ -395,28 +395,29 @@ def as_market(case: Case) -> Market:
 
 @compiled
 def as_panel(case: Case) -> Panel:
-    """Return the bars of all symbols side by side."""
-    shape = case.row.shape
+    """Return the bars of all symbols side by side: arrays of shape (S, T)."""
+    n, symbols = case.row.shape
+    shape = (symbols, n)
     before, target, years = np.zeros(shape), np.full(shape, np.nan), np.zeros(shape)
-    for k in range(shape[1]):
+    for k in range(symbols):
         last = -1
-        for j in range(shape[0]):
+        for j in range(n):
             if case.row[j, k] >= 0:
                 if last >= 0:
-                    before[j, k] = case.close[last, k]
-                    target[j, k] = case.decided[last, k]
-                    years[j, k] = (case.time[j] - case.time[last]) / NS_PER_YEAR
+                    before[k, j] = case.close[last, k]
+                    target[k, j] = case.decided[last, k]
+                    years[k, j] = (case.time[j] - case.time[last]) / NS_PER_YEAR
                 last = j
     return Panel(
         case.time,
-        case.row,
-        case.open,
-        case.high,
-        case.low,
-        case.close,
-        case.volume,
+        np.ascontiguousarray(case.row.T),
+        np.ascontiguousarray(case.open.T),
+        np.ascontiguousarray(case.high.T),
+        np.ascontiguousarray(case.low.T),
+        np.ascontiguousarray(case.close.T),
+        np.ascontiguousarray(case.volume.T),
         before,
         target,
-        rates_of(case),
+        np.ascontiguousarray(rates_of(case).T),
         years,
     )

@@ -67,10 +67,10 @@ def run_shared(simulation: Simulation, order_rows: int) -> BacktestResult:
             first == 0, stretch, rules, purse, books, equity[first:last], value[first:last], gross[first:last]
         )
         if purse.status == layout.UNFILLABLE:
+            when = np.datetime64(int(grid.times[first + end]), "ns").astype("M8[s]")
             raise DataError(
-                f"an order at {np.datetime64(int(grid.times[first + end]), 'ns').astype('M8[s]')}Z is too large "
-                "for the volume of its bar: the volume impact leaves no price; use less cash or impact, "
-                "or a participation cap"
+                f"an order at {when}Z is too large for the volume of its bar: the volume impact leaves no "
+                "price; use less cash or impact, or a participation cap"
             )
     trades = books.trades[: int(purse.closed)]
     return BacktestResult(

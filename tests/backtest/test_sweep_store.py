@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from simengine.backtest.sweep import sweep
+from simengine.backtest.sweeping import sweep
 from simengine.backtest.sweep_store import SweepStore
 from simengine.errors import RunError
 
@@ -22,7 +22,7 @@ FILES = ("sweep.json", "table.csv", "overfitting.json")
 SCRIPT = """
 import os, signal, sys
 import numpy as np
-from simengine.backtest.sweep import sweep
+from simengine.backtest.sweeping import sweep
 from simengine.log import NoProgress
 from simengine.types import Bars
 
@@ -94,7 +94,7 @@ def test_a_killed_sweep_ends_in_the_bytes_of_an_uninterrupted_one(market, whole,
 
 
 def test_finished_chunks_are_not_simulated_again(market, whole, torn, monkeypatch):
-    module = importlib.import_module("simengine.backtest.sweep")
+    module = importlib.import_module("simengine.backtest.sweeping")
     sizes = []
     real = module.run_variants
     monkeypatch.setattr(
@@ -108,7 +108,7 @@ def test_finished_chunks_are_not_simulated_again(market, whole, torn, monkeypatc
 
 def test_a_finished_sweep_is_read_again(market, whole, tmp_path, monkeypatch):
     folder = shutil.copytree(whole, tmp_path / "copy")
-    monkeypatch.setattr(importlib.import_module("simengine.backtest.sweep"), "run_variants", None)
+    monkeypatch.setattr(importlib.import_module("simengine.backtest.sweeping"), "run_variants", None)
     assert sweep(*market, **GRID, **OPTIONS, directory=folder, resume=True).to_csv() == (
         (whole / "table.csv").read_text()
     )

@@ -216,5 +216,5 @@ def run(
             account = with_levels(seen[view.STOP], seen[view.GOAL], account)
             own_stop = own_stop or moves_stop
             own_goal = own_goal or moves_goal
-    sums = add_part(1, equity[: n - 1], equity[1:], value[1:], np.empty(n - 1), sums)
+    sums = add_part(1, equity[: n - 1], equity[1:], value[1:], np.empty((2, n - 1)), sums)
     return Outcome(account, sums, n, 0)

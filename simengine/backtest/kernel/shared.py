@@ -176,11 +176,11 @@ def acts(j: int, k: int, panel: Panel, rules: Rules, table: NDArray[np.float64])
     ):
         return True
     if rules.band != rules.band:
-        return stated == stated and stated != table[k, STATED]
+        return bool(stated == stated and stated != table[k, STATED])
     if rules.band == 0.0 and rules.unit == UNITS_SIZED:
         # On every bar an order for what is held already: nothing to trade.
         target = stated if stated == stated else table[k, STATED]
-        return target == target and (target * rules.size != units or target != table[k, STATED])
+        return bool(target == target and (target * rules.size != units or target != table[k, STATED]))
     return True
 
 

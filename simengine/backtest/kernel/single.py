@@ -73,45 +73,6 @@ def plain(rules: Rules) -> Rules:
 
 
 @compiled
-def whole(rules: Rules) -> Rules:
-    """Return the rules as they are, without counting references to the fees."""
-    return Rules(
-        size=rules.size,
-        unit=rules.unit,
-        fees=borrowed(rules.fees),
-        fee=rules.fee,
-        tiered=rules.tiered,
-        fixed_fee=rules.fixed_fee,
-        minimum_fee=rules.minimum_fee,
-        slippage=rules.slippage,
-        stop_share=rules.stop_share,
-        impact=rules.impact,
-        cap=rules.cap,
-        carry=rules.carry,
-        stop_loss=rules.stop_loss,
-        take_profit=rules.take_profit,
-        trailing=rules.trailing,
-        max_bars=rules.max_bars,
-        margin=rules.margin,
-        maintenance=rules.maintenance,
-        liquidation_fee=rules.liquidation_fee,
-        financed=rules.financed,
-        borrow=rules.borrow,
-        tick=rules.tick,
-        lot=rules.lot,
-        minimum=rules.minimum,
-        rounds=rules.rounds,
-        offset=rules.offset,
-        limit_bars=rules.limit_bars,
-        band=rules.band,
-        convention=rules.convention,
-        resizes=rules.resizes,
-        straight=False,
-        watches=False,
-    )
-
-
-@compiled
 def with_rounding(tick: float, lot: float, minimum: float, rules: Rules) -> Rules:
     """Return the rules with another grid of prices and units."""
     return Rules(
@@ -148,6 +109,12 @@ def with_rounding(tick: float, lot: float, minimum: float, rules: Rules) -> Rule
         straight=False,
         watches=rules.watches,
     )
+
+
+@compiled
+def whole(rules: Rules) -> Rules:
+    """Return the rules as they are, without counting references to the fees."""
+    return with_rounding(rules.tick, rules.lot, rules.minimum, rules)
 
 
 @compiled
@@ -264,7 +231,7 @@ def drive(
     sums = start_sums(account.cash)
     equity[0] = account.cash
     value[0] = 0.0
-    scratch = np.empty(PART)
+    scratch = np.empty((2, PART))
     first = 1
     while first < n:
         last = min(first + PART, n)

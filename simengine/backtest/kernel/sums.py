@@ -86,54 +86,79 @@ def add_bar(i: int, before: float, equity: float, gross: float, sums: Sums) -> S
 
 
 @compiled
+def divide(
+    before: NDArray[np.float64],
+    equity: NDArray[np.float64],
+    gross: NDArray[np.float64],
+    returns: NDArray[np.float64],
+    exposures: NDArray[np.float64],
+) -> None:
+    """Write the one-bar returns and the exposures, 0 after or at a close with nothing left.
+
+    The divisions of a bar do not wait for those of another, so that the processor does several at once;
+    asking in each bar whether something is left would keep it from that.
+    """
+    n = len(equity)
+    solvent = 0
+    for j in range(n):
+        solvent += (before[j] > 0.0) & (equity[j] > 0.0)
+    if solvent == n:
+        for j in range(n):
+            returns[j] = (equity[j] - before[j]) / before[j]
+            exposures[j] = abs(gross[j]) / equity[j]
+        return
+    for j in range(n):
+        returns[j] = (equity[j] - before[j]) / before[j] if before[j] > 0.0 else 0.0
+        exposures[j] = abs(gross[j]) / equity[j] if equity[j] > 0.0 else 0.0
+
+
+@compiled
 def add_part(
     i: int,
     before: NDArray[np.float64],
     equity: NDArray[np.float64],
     gross: NDArray[np.float64],
-    r: NDArray[np.float64],
+    scratch: NDArray[np.float64],
     sums: Sums,
 ) -> Sums:
-    """Add the closes of consecutive bars from bar i on; ``gross`` may be signed, ``r`` is scratch.
+    """Add the closes of consecutive bars from bar i on, as `add_bar` does one by one.
 
-    What `add_bar` does, in two passes: the divisions of the first are independent of one another, so
-    that the processor does several at once.
+    ``gross`` may be signed; ``scratch``, shape (2, n) or longer, is written over.
     """
     n = len(equity)
-    exposure = sums.exposure
-    total = sums.equity
-    invested = sums.invested
-    for j in range(n):
-        base = before[j]
-        r[j] = (equity[j] - base) / base if base > 0.0 else 0.0
-    for j in range(n):
-        exposure += abs(gross[j]) / equity[j] if equity[j] > 0.0 else 0.0
-        invested += 1 if gross[j] != 0.0 else 0
-        total += equity[j]
+    returns = scratch[0, :n]
+    exposures = scratch[1, :n]
+    divide(before, equity, gross, returns, exposures)
+    exposure, total, invested = sums.exposure, sums.equity, sums.invested
     r1, r2, r3, r4 = sums.r1, sums.r2, sums.r3, sums.r4
     downside = sums.downside
+    for j in range(n):
+        r = returns[j]
+        # A loss is squared, not chosen: whether a return is one is a coin toss to the processor.
+        loss = r if r < 0.0 else 0.0
+        square = r * r
+        r1 += r
+        r2 += square
+        r3 += square * r
+        r4 += square * square
+        downside += loss * loss
+        exposure += exposures[j]
+        total += equity[j]
+        invested += gross[j] != 0.0
     peak, trough, summit = sums.peak, sums.trough, sums.summit
     peak_bar, longest = sums.peak_bar, sums.longest
     for j in range(n):
-        # A loss is squared, not chosen: whether a return is one is a coin toss to the processor.
-        loss = r[j] if r[j] < 0.0 else 0.0
-        square = r[j] * r[j]
-        r1 += r[j]
-        r2 += square
-        r3 += square * r[j]
-        r4 += square * square
-        downside += loss * loss
-        if equity[j] >= peak:
+        now = equity[j]
+        if now >= peak:
             if i + j - peak_bar > 1:
                 longest = max(longest, i + j - peak_bar)
-            peak = equity[j]
+            peak = now
             peak_bar = i + j
-        elif equity[j] * summit < trough * peak:
-            trough = equity[j]
+        elif now * summit < trough * peak:
+            trough = now
             summit = peak
-    inverse = 1.0 / equity[n - 1] if equity[n - 1] > 0.0 else 0.0
     return Sums(
-        inverse,
+        1.0 / equity[n - 1] if equity[n - 1] > 0.0 else 0.0,
         r1,
         r2,
         r3,
@@ -154,5 +179,5 @@ def add_part(
 def sums_of(equity: NDArray[np.float64], gross: NDArray[np.float64]) -> Sums:
     """Return the sums over a whole curve of closes."""
     sums = start_sums(equity[0])
-    scratch = np.empty(len(equity) - 1)
+    scratch = np.empty((2, len(equity)))
     return add_part(1, equity[:-1], equity[1:], gross[1:], scratch, sums)

@@ -9,7 +9,7 @@ import pytest
 
 from simengine.backtest import backtest
 from simengine.backtest.chunk import COLUMNS, block_edges, block_sums, threshold_targets
-from simengine.backtest.sweep import sweep
+from simengine.backtest.sweeping import sweep
 from simengine.backtest.variants import FIELDS
 from simengine.errors import ConfigError, DataError
 
