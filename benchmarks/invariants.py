@@ -20,6 +20,7 @@ import time
 from typing import Any
 
 import numpy as np
+from alike import fills_before, prefix_is_kept, same_returns, same_trades
 from laws import (
     CUT,
     DRIVERS,
@@ -33,10 +34,6 @@ from laws import (
     Run,
     broken,
     check,
-    fills_before,
-    prefix_is_kept,
-    same_returns,
-    same_trades,
 )
 from numpy.typing import NDArray
 from small_markets import (

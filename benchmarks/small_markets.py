@@ -21,7 +21,9 @@ START = 1_577_836_800 * 10**9  # 2020-01-01
 MONEY = 99_991.37
 NEVER = 0
 """Interval of a market without funding."""
-FILES = tuple(Path(__file__).with_name(name) for name in ("small_markets.py", "laws.py", "invariants.py"))
+FILES = tuple(
+    Path(__file__).with_name(f"{name}.py") for name in ("small_markets", "laws", "alike", "invariants")
+)
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

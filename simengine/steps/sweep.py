@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simengine.backtest.chunk import COLUMNS
-from simengine.backtest.sweeping import sweep
 from simengine.backtest.sweep_result import SweepResult
 from simengine.backtest.sweep_store import SWEEP
+from simengine.backtest.sweeping import sweep
 from simengine.backtest.variants import AXES, Variants
 from simengine.config.load import dump_yaml
 from simengine.config.messages import line

@@ -19,6 +19,7 @@ from simengine.backtest import backtest
 # The markets and the laws are those of the benchmark.
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
+import alike
 import invariants
 import laws
 import small_markets
@@ -71,7 +72,7 @@ def test_nothing_after_a_bar_changes_what_came_before(seed, symbols, together, d
     other = invariants.as_run(
         invariants.publicly(small_markets.with_another_future(cut, case), together=together)
     )
-    assert laws.prefix_is_kept(cut, case.time, run, other)
+    assert alike.prefix_is_kept(cut, case.time, run, other)
 
 
 @settings(max_examples=75, deadline=None)
@@ -84,7 +85,7 @@ def test_the_units_of_price_and_money_do_not_matter(seed, power, of_money):
     scaled = small_markets.copy_of(case, *((1.0, scale, 1.0) if of_money else (scale, 1.0, 1.0 / scale)))
     other = invariants.as_run(invariants.publicly(scaled, together=False))
     # Powers of two round the same way: the last bit has to agree.
-    assert laws.same_returns(run, other, scale if of_money else 1.0, True)
+    assert alike.same_returns(run, other, scale if of_money else 1.0, True)
 
 
 def test_the_markets_use_every_feature():
@@ -230,11 +231,11 @@ def test_an_overdraft_is_noticed():
 def test_changed_history_is_noticed(busy):
     case, run = busy
     last = len(case.time) - 1
-    assert laws.prefix_is_kept(last, case.time, run, run)
-    assert not laws.prefix_is_kept(last, case.time, run, changed(run, "equity", 3, by=1e-15 * 10))
-    assert not laws.prefix_is_kept(last, case.time, run, changed(run, "orders", 0, "units", 1e-12))
-    assert not laws.same_returns(run, changed(run, "equity", 3, by=1e-8), 1.0, False)
-    assert not laws.same_returns(run, changed(run, "equity", 3, by=1e-14), 1.0, True)
+    assert alike.prefix_is_kept(last, case.time, run, run)
+    assert not alike.prefix_is_kept(last, case.time, run, changed(run, "equity", 3, by=1e-15 * 10))
+    assert not alike.prefix_is_kept(last, case.time, run, changed(run, "orders", 0, "units", 1e-12))
+    assert not alike.same_returns(run, changed(run, "equity", 3, by=1e-8), 1.0, False)
+    assert not alike.same_returns(run, changed(run, "equity", 3, by=1e-14), 1.0, True)
 
 
 def random_targets(seed: int, n: int, levels=(-1.0, -0.4, 0.0, 0.7, 1.0, np.nan)) -> np.ndarray:

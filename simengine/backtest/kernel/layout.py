@@ -30,6 +30,9 @@ OPEN_FIRST = 0
 STOP_FIRST_DROP = 1
 OPEN_FIRST_SKIP_ENTRY = 2
 
+NOTHING = 1e-12
+"""Equity up to this share of the notional traded is none: rounding left it."""
+
 CLOSES_PER_BAR = 2
 """A bar can close at most two trades: one at the open by a flip, the new one by a stop."""
 

@@ -29,6 +29,7 @@ from simengine.backtest.kernel.exits import (
     with_work,
 )
 from simengine.backtest.kernel.layout import (
+    NOTHING,
     OPEN_FIRST,
     OPEN_FIRST_SKIP_ENTRY,
     SIGNAL_EXIT,
@@ -79,7 +80,7 @@ from simengine.backtest.kernel.panel import (
 from simengine.backtest.kernel.plain import enter, time_exit, time_is_up, with_target
 from simengine.backtest.kernel.ruin import liquidate, ruin
 from simengine.backtest.kernel.single import NS_PER_YEAR, plain, whole
-from simengine.backtest.kernel.step import leaving
+from simengine.backtest.kernel.step import leaving, outdated
 
 # What is known of a symbol in the queue: it has an order, stops may touch it, it has something to trade.
 ORDERED = 1
@@ -282,6 +283,8 @@ def taken(
         account = with_orders(stated, account.status, account.room, account.work, account)
     if ordered:
         account = order_for(i, bar, rules, account)
+    elif outdated(stated, rules, account):
+        account = with_work(idle(), account)
     if time_is_up(i, rules, account) and not account.work.closing:
         return time_exit(i, bar, rules, before, books.trades, books.orders, ledger)
     return account
@@ -546,7 +549,7 @@ def carry_on(
         value[j], gross[j] = at_close(j, panel, borrowed(books.table))
         if purse.status == UNFILLABLE:
             return purse, j
-        if purse.status == TRADING and purse.cash + value[j] <= 0.0:
+        if purse.status == TRADING and purse.cash + value[j] <= NOTHING * purse.traded:
             purse = ruin(j, panel, rules, purse, books)
             value[j] = 0.0
             gross[j] = 0.0

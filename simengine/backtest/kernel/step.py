@@ -29,6 +29,7 @@ from simengine.backtest.kernel.exits import (
 from simengine.backtest.kernel.layout import (
     BANKRUPT,
     BANKRUPT_EXIT,
+    NOTHING,
     OPEN_FIRST,
     SIGNAL_EXIT,
     STOP_FIRST_DROP,
@@ -85,6 +86,15 @@ def financed(bar: Bar, rules: Rules, account: Account, ledger: NDArray[np.float6
 
 
 @compiled
+def outdated(stated: float, rules: Rules, account: Account) -> bool:
+    """Tell whether a working order is for another target than the one stated now, which needs no order."""
+    work = account.work
+    if rules.band != rules.band or stated != stated or work.reason != SIGNAL_EXIT:
+        return False
+    return (work.closing or work.target != 0.0) and work.target != stated * rules.size
+
+
+@compiled
 def at_open(
     i: int,
     stated: float,
@@ -104,6 +114,8 @@ def at_open(
         account = with_orders(stated, account.status, account.room, account.work, account)
     if ordered:
         account = order_for(i, bar, rules, account)
+    elif outdated(stated, rules, account):
+        account = with_work(idle(), account)
     if time_is_up(i, rules, account) and not account.work.closing:
         return time_exit(i, bar, rules, before, trades, orders, ledger)
     account = work_closing(i, bar, rules, account, trades, orders, ledger)
@@ -189,7 +201,8 @@ def step(
         if rules.financed and account.position.units != 0.0:
             account = financed(bar, rules, account, ledger)
         account = _trade_bar(i, stated, bar, rules, account, trades, orders, ledger)
-    if account.cash + account.position.units * bar.close <= 0.0 and account.status == TRADING:
+    left = account.cash + account.position.units * bar.close
+    if left <= NOTHING * account.traded and account.status == TRADING:
         if rules.watches:
             return with_status(UNSURE, account)
         account = bankrupt(i, bar, rules, account, trades, orders, ledger)

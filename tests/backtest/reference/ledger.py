@@ -140,6 +140,11 @@ class Run:
         if not math.isnan(target):
             account.stated[k] = target
         if wanted is None:
+            working = account.orders[k]
+            needless = self.options.rebalance != "on_change" and not math.isnan(target)
+            if needless and working is not None and working.reason == "signal":
+                if working.wanted != target * self.options.size:
+                    account.orders[k] = None  # for a target that is no longer the stated one
             return
         units = account.positions[k].units
         account.orders[k] = None
@@ -328,7 +333,7 @@ class Run:
         self.account.orders[k] = None
 
     def end_if_broke(self) -> None:
-        if self.account.equity() <= 0:
+        if self.account.equity() <= 1e-12 * self.account.traded:
             self.end()
 
     def end(self) -> None:
@@ -387,7 +392,7 @@ class Run:
             account.mark[k] = close
             if account.positions[k].units:
                 self.see_bar(k, float(bars.low[i]), float(bars.high[i]), close)
-        if not account.bankrupt and account.equity() <= 0:
+        if not account.bankrupt and account.equity() <= 1e-12 * account.traded:
             for k in account.held():
                 account.leave(k, account.mark[k], "bankrupt", forced=True)
             self.end()
