@@ -14,11 +14,20 @@ import numpy as np
 from simengine.errors import ConfigError, unknown_name
 
 REMAINDERS: tuple[str, ...] = ("carry", "cancel")
+MOST_BARS = 2**31 - 1
+"""The largest number of bars that an option may state."""
+SMALLEST_STEP = 1e-12
+"""The smallest tick, lot or notional: what is divided by it stays finite."""
 
 
 def is_number(value: object) -> TypeGuard[float]:
     """Return whether ``value`` is a real number; booleans are none."""
     return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Return whether ``value`` is a whole number; booleans are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def said(value: object) -> str:
@@ -148,7 +157,7 @@ class Stops:
     ------
     ConfigError
         A stop-loss or take-profit that is not a finite number above 0, a trailing stop outside (0, 1),
-        or a number of bars that is not an integer from 1 on.
+        or a number of bars that is not an integer from 1 to 2**31 - 1.
     """
 
     stop_loss: float | None = None
@@ -173,6 +182,8 @@ class Stops:
             raise ConfigError(
                 f"max_bars is a whole number of bars, 1 or more, or None, received {said(bars)}"
             )
+        if bars is not None and bars > MOST_BARS:
+            raise ConfigError(f"max_bars is at most {MOST_BARS} bars, received {said(bars)}; None is off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +257,7 @@ class Rounding:
     Raises
     ------
     ConfigError
-        A size that is negative or infinite.
+        A size that is negative, infinite, or above 0 but below 1e-12.
     """
 
     tick_size: float = 0.0
@@ -258,6 +269,8 @@ class Rounding:
             size = getattr(self, name)
             if not _at_least_zero(size):
                 raise ConfigError(f"{name} is a number, 0 (none) or more, received {said(size)}")
+            if 0 < size < SMALLEST_STEP:
+                raise ConfigError(f"{name} is 0 (none) or at least {SMALLEST_STEP:g}, received {said(size)}")
 
 
 def rounding_by_symbol(

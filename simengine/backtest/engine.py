@@ -69,8 +69,7 @@ def backtest(
     The decision of bar t fills at the open of bar t + 1. Several symbols trade a sleeve of cash / n
     each (or share one account, see ``capital``); the portfolio is the sum of the sleeves on the union of
     their times, where a sleeve is constant between its own bars, before the first and after the last. A
-    position that is open after
-    the last bar stays open, marked at the last close.
+    position that is open after the last bar stays open, marked at the last close.
 
     Parameters
     ----------
@@ -101,8 +100,12 @@ def backtest(
     leverage, initial_margin, maintenance_margin, liquidation_fee_bps
         As in `simengine.backtest.costs.Margin`; a position is liquidated where equity is the maintenance
         margin, with the defaults where it is 0.
-    funding, borrow_rate
-        As in `simengine.backtest.financing.Financing`.
+    funding : mapping, array of shape (n,), or mapping of symbol to either, optional
+        ``{"rate": 0.0001, "every": "8h"}``, or the rate due at each bar (fractions of notional below 1 in
+        size; 0: none falls due); for several symbols ``{"A": rates_a, "B": rates_b}``, None: none. As in
+        `simengine.backtest.financing.Financing`.
+    borrow_rate : float
+        Interest on what is borrowed, a fraction a year.
     limit_offset : float, optional
         Positions are opened and increased by limit orders this fraction below (a buy) or above (a sale)
         the close of the decision; None: at the market.
@@ -159,7 +162,7 @@ def backtest(
             maintenance_margin,
             inputs.from_bps("liquidation_fee_bps", liquidation_fee_bps),
         ),
-        financing=Financing(funding, borrow_rate),
+        financing=Financing(funding, borrow_rate).of(by_symbol),
         rounding=rounding_by_symbol(tuple(by_symbol), tick_size, lot_size, min_notional),
         limit_offset=limit_offset,
         limit_bars=limit_bars,

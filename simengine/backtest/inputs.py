@@ -97,6 +97,26 @@ def _when(bars: Bars, row: int) -> str:
     return f"{np.datetime64(int(bars.timestamp[row]), 'ns').astype('M8[s]')}Z"
 
 
+def check_tick(bars: Bars, tick: float) -> None:
+    """Refuse a tick that is larger than a price, which would be rounded to 0.
+
+    Raises
+    ------
+    ConfigError
+        Such a tick, with the lowest price.
+    """
+    if tick <= 0:
+        return
+    # A low that is no price is refused by the kernel, with its own message.
+    row = int(np.argmin(np.where(bars.low > 0, bars.low, math.inf)))
+    low = float(bars.low[row])
+    if tick > low > 0:
+        raise ConfigError(
+            f"{bars.symbol}: tick_size {tick:g} is above the low {low:g} at row {row} ({_when(bars, row)}); "
+            "a tick is a small part of a price"
+        )
+
+
 def fault_error(bars: Bars, targets: FloatArray, most: float, row: int, fault: int) -> DataError:
     """Return the error that names a row the kernel could not trade: symbol, row, value and the fix."""
     from simengine.backtest.kernel import checks
@@ -136,10 +156,11 @@ def _describe_fault(bars: Bars, row: int, fault: int, place: str) -> str:
 
 def as_targets(values: ArrayLike, bars: Bars) -> FloatArray:
     """Return targets as an array of shape (n,); the kernel checks their size."""
+    check_index(values, bars, "targets")
     try:
-        targets: FloatArray = frozen(np.asarray(values, dtype=np.float64), np.float64)
-    except (TypeError, ValueError):
-        raise DataError(f"{bars.symbol}: targets must be numbers or NaN") from None
+        targets: FloatArray = frozen(_as_numbers(values), np.float64)
+    except TypeError as error:
+        raise DataError(f"{bars.symbol}: targets must be numbers or NaN{error}") from None
     _check_shape(targets, bars, "targets")
     return targets
 
@@ -150,6 +171,7 @@ def signal_targets(values: ArrayLike, bars: Bars, on_hold: str) -> FloatArray:
 
     if on_hold not in ("keep", "flat"):
         raise ConfigError(unknown_name("on_hold", on_hold, ("keep", "flat")))
+    check_index(values, bars, "signals")
     raw = np.asarray(values)
     if raw.dtype.kind not in "iu":
         raise DataError(
@@ -166,6 +188,55 @@ def signal_targets(values: ArrayLike, bars: Bars, on_hold: str) -> FloatArray:
             "signals are 0 (SELL), 1 (HOLD) and 2 (BUY); say HOLD where there is none"
         )
     return frozen(targets, np.float64)
+
+
+_NO_NUMBERS = {"b": "booleans", "c": "complex numbers", "M": "times", "m": "durations"}
+
+
+def _as_numbers(values: ArrayLike) -> NDArray[Any]:
+    """Return an array of real numbers.
+
+    Raises
+    ------
+    TypeError
+        Something else; its text is empty, or says what was received.
+    """
+    try:
+        raw = np.asarray(values)
+    except ValueError:  # rows of different lengths
+        raise TypeError from None
+    if raw.dtype.kind == "O" and all(map(is_number, raw.flat)):
+        raw = raw.astype(np.float64)
+    if raw.dtype.kind not in "iuf":
+        received = _NO_NUMBERS.get(raw.dtype.kind)
+        raise TypeError(f", received {received}" if received else "")
+    return raw
+
+
+def check_index(values: object, bars: Bars, what: str) -> None:
+    """Refuse a labelled series whose labels are neither the positions nor the times of the bars.
+
+    Raises
+    ------
+    DataError
+        Such a series: taken by position, its values could be those of other bars.
+    """
+    index = getattr(values, "index", None)
+    kind = getattr(getattr(index, "dtype", None), "kind", None)
+    if kind is None or len(index) != len(bars):  # type: ignore[arg-type]
+        return  # no labels; or another length, which is refused as such
+    if kind == "M":
+        fits = np.array_equal(np.asarray(index, dtype="M8[ns]").astype(np.int64), bars.timestamp)
+    else:
+        labels = np.asarray(index)
+        known = (np.arange(len(bars)), bars.timestamp)
+        fits = kind in "iuf" and any(np.array_equal(labels, rows) for rows in known)
+    if not fits:
+        raise DataError(
+            f"{bars.symbol}: the index of the {what} is neither 0 to {len(bars) - 1} nor the times of the "
+            "bars, so that positions could be shifted; reindex it to the bars, or give .to_numpy() "
+            "when the order is right"
+        )
 
 
 def _check_shape(values: NDArray[Any], bars: Bars, what: str) -> None:

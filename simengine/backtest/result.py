@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from simengine.errors import DataError
+from simengine.errors import ConfigError, DataError
 from simengine.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -157,7 +157,17 @@ class BacktestResult:
 
     @cached_property
     def by_symbol(self) -> dict[str, BacktestResult]:
-        """The result of each symbol's own sleeve."""
+        """The result of each symbol's own sleeve.
+
+        Raises
+        ------
+        ConfigError
+            When several symbols share one account.
+        """
+        if len(self.symbols) > 1 and not self.sleeves:
+            raise ConfigError(
+                "by_symbol: the symbols share one account; select the rows of trades and orders by symbol"
+            )
         return dict(zip(self.symbols, self.sleeves or (self,), strict=True))
 
     @cached_property

@@ -90,10 +90,12 @@ class Simulation:
         bars = self.bars[symbol]
         financing = self.terms.financing
         try:
-            rates = funding_rates(financing, bars.timestamp) if self.terms.is_financed else None
+            rates = funding_rates(financing, bars.timestamp, symbol) if self.terms.is_financed else None
         except DataError as error:
             raise DataError(f"{symbol}: {error}") from None
-        return inputs.as_market(bars, rates)
+        market = inputs.as_market(bars, rates)
+        inputs.check_tick(bars, float(self.terms.rounding[symbol].tick_size))
+        return market
 
     def _sleeve(self, symbol: str, cash: float, order_rows: int) -> BacktestResult:
         """Simulate one symbol with an account of its own."""

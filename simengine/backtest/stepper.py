@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from simengine.backtest import inputs
+from simengine.backtest.costs import is_number, said
 from simengine.backtest.engine import backtest
 from simengine.backtest.result import BacktestResult
 from simengine.backtest.simulation import Simulation, unfillable
@@ -111,7 +112,8 @@ class Stepper:
         Raises
         ------
         DataError
-            A target beyond the leverage, an order too large for the volume of its bar, or no bar left.
+            A target that is no number or beyond the leverage, an order too large for the volume of its bar,
+            or no bar left.
         """
         from simengine.backtest.kernel import checks, layout, stepwise
 
@@ -119,6 +121,8 @@ class Stepper:
         if self._is_done:
             why = "the account is bankrupt" if bar < len(self._equity) else "there is no further bar"
             raise DataError(f"{self._symbol}: {why} after row {now}; call reset() to begin anew")
+        if not is_number(target):
+            raise DataError(f"target must be a number or NaN, received {said(target)}")
         self._targets[now] = target
         if abs(self._targets[now]) > self._simulation.terms.most:
             bars, most = self._simulation.bars[self._symbol], self._simulation.terms.most
@@ -160,12 +164,14 @@ class Stepper:
         if self._bar == 0:
             raise DataError(f"{self._symbol}: nothing has happened yet; call step() first")
         n = self._bar + 1
+        terms = self._simulation.terms
         targets = self._targets[:n].copy()
         targets[-1] = math.nan
         so_far = replace(
             self._simulation,
             bars={self._symbol: self._simulation.bars[self._symbol].slice(0, n)},
             targets={self._symbol: inputs.frozen(targets, np.float64)},
+            terms=terms.free(financing=terms.financing.until(n)),
         )
         trades, orders = self._trades[: n + 1].copy(), np.empty(0, layout.ORDER_DTYPE)
         equity, value = self._equity[:n].copy(), self._value[:n].copy()

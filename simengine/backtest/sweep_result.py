@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simengine.backtest.chunk import COLUMNS
+from simengine.backtest.costs import is_whole, said
 from simengine.backtest.variants import FIELDS, Variants
 from simengine.errors import ConfigError, unknown_name
 from simengine.types import FloatArray, IntArray
@@ -33,9 +34,15 @@ _SHOWN = ("net_return", "sharpe", "sortino", "max_drawdown", "trades", "win_rate
 def best_row(table: Mapping[str, FloatArray], by: str) -> int | None:
     """Return the row with the best value of a column, the first of equal ones; NaN is never best."""
     if by not in table:
-        raise ConfigError(unknown_name("column", by, table))
+        raise ConfigError(unknown_name("column", str(by), table))
     values = -table[by] if by in LOWER_IS_BETTER else table[by]
     return None if np.isnan(values).all() else int(np.nanargmax(values))
+
+
+def span_text(first: int, last: int) -> tuple[str, str]:
+    """Return two times (ns UTC) as ISO text to the minute."""
+    start, end = (np.datetime_as_string(np.datetime64(t, "ns"), unit="m") for t in (first, last))
+    return f"{start}Z", f"{end}Z"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -89,7 +96,15 @@ class SweepResult:
         return None if row is None else self.row(row)
 
     def row(self, row: int) -> dict[str, Any]:
-        """Return ``row``, the variant (None: off) and its figures as plain numbers."""
+        """Return ``row``, the variant (None: off) and its figures as plain numbers.
+
+        Raises
+        ------
+        ConfigError
+            A row that is not in the table.
+        """
+        if not (is_whole(row) and 0 <= row < len(self)):
+            raise ConfigError(f"the rows of the table are 0 to {len(self) - 1}, received {said(row)}")
         figures = {name: float(values[row]) for name, values in self.table.items()}
         return {"row": row, **self.variants[row], **figures}
 
@@ -159,8 +174,7 @@ class SweepResult:
     @property
     def times(self) -> tuple[str, str]:
         """First and last bar, ISO, UTC."""
-        first, last = (np.datetime_as_string(np.datetime64(t, "ns"), unit="m") for t in self.span)
-        return f"{first}Z", f"{last}Z"
+        return span_text(*self.span)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per variant: its values (NaN, of ``max_bars`` 0: off), then its figures."""
@@ -180,7 +194,17 @@ class SweepResult:
         return "\n".join(lines) + "\n"
 
     def top(self, n: int = _TOP, by: str = "sharpe") -> list[dict[str, Any]]:
-        """Return the n best variants by a column, best first; those without a value come last."""
+        """Return the n best variants by a column, best first; those without a value come last.
+
+        Raises
+        ------
+        ConfigError
+            An unknown column, or an n that is not a whole number, 1 or more.
+        """
+        if by not in self.table:
+            raise ConfigError(unknown_name("column", str(by), self.table))
+        if not (is_whole(n) and n >= 1):
+            raise ConfigError(f"top takes a number of variants, 1 or more, received {said(n)}")
         values = self.table[by]
         order = np.argsort(values if by in LOWER_IS_BETTER else -values, kind="stable")
         return [self.row(int(row)) for row in order[:n]]

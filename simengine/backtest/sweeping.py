@@ -119,6 +119,8 @@ def sweep(
     _check_numbers(jobs, chunk)
     if resume and directory is None:
         raise ConfigError("resume: give the directory of the sweep that is to go on")
+    if directory is not None and not (isinstance(directory, str | Path) and str(directory)):
+        raise ConfigError(f"directory is the path of a new folder, received {said(directory)}")
     task, idle = _task(bars, proba, on_hold, options)
     size = chunk or CHUNK * max(1, math.ceil(len(wanted) / (CHUNK * MOST_CHUNKS)))
     store = None
@@ -208,6 +210,7 @@ def _checked_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _probabilities(values: Any, bars: Bars) -> FloatArray:  # noqa: ANN401
     """Return checked probabilities, shape (n, 3)."""
+    inputs.check_index(values, bars, "probabilities")
     try:
         proba: FloatArray = np.ascontiguousarray(values, dtype=np.float64)
     except (TypeError, ValueError):

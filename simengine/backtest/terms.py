@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simengine.backtest import inputs, onbar
-from simengine.backtest.costs import FeeSchedule, Margin, Rounding, SlippageModel, Stops, is_number, said
+from simengine.backtest.costs import (
+    MOST_BARS,
+    FeeSchedule,
+    Margin,
+    Rounding,
+    SlippageModel,
+    Stops,
+    is_number,
+    said,
+)
 from simengine.backtest.financing import Financing
 from simengine.errors import ConfigError, unknown_name
 
@@ -96,6 +105,8 @@ class Terms:
         bars = self.limit_bars
         if not isinstance(bars, Integral) or isinstance(bars, bool) or bars < 1:
             raise ConfigError(f"limit_bars is a whole number of bars, 1 or more, received {said(bars)}")
+        if bars > MOST_BARS:
+            raise ConfigError(f"limit_bars is at most {MOST_BARS} bars, received {said(bars)}")
 
     @cached_property
     def band(self) -> float:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simengine.backtest.chunk import COLUMNS
-from simengine.backtest.sweep_result import SweepResult
+from simengine.backtest.chunk import COLUMNS, threshold_targets
+from simengine.backtest.engine import backtest
+from simengine.backtest.sweep_result import SweepResult, span_text
 from simengine.backtest.sweep_store import SWEEP
 from simengine.backtest.sweeping import sweep
 from simengine.backtest.variants import AXES, Variants
@@ -202,7 +203,9 @@ def _on_test(
 ) -> dict[str, Any]:
     """Return the figures of the chosen variant on the test span."""
     bars, proba = _traded(prepared, "test", scored)
-    variant = {field: chosen[field] for field in AXES}
-    found = sweep(bars, proba, variants=[variant], **account.options(bars))
-    figures = found.row(0)
-    return {"span": list(found.times), **{name: figures[name] for name in COLUMNS}}
+    targets = {symbol: threshold_targets(values, chosen["threshold"]) for symbol, values in proba.items()}
+    stops = {field: chosen[field] for field in AXES if field != "threshold"}
+    # A sweep would ask for bars enough to judge a choice; nothing is chosen here.
+    found = backtest(bars, targets=targets, **stops, **account.options(bars))
+    span = span_text(int(found.timestamp[0]), int(found.timestamp[-1]))
+    return {"span": list(span), **{name: found.stats[name] for name in COLUMNS}}

@@ -56,6 +56,9 @@ class Pyramiding:
     BUY or SELL takes the side with an exposure of 1 / steps. Each time the close is ``step`` further in
     favour than at the step before, the exposure grows by 1 / steps, up to 1. The position is closed at
     ``trail`` from the best price seen since its entry; then only a signal for another side opens a new one.
+    If the first order is not sent (lot size, least notional, a limit that lapses), the side is not tried
+    again under ``rebalance: on_change``: it waits for a signal for another side too. With ``on_hold: flat``
+    HOLD is one.
     The rule works from the close of the entry bar on; in the bar itself only the stops of the config act.
 
     Parameters

@@ -83,6 +83,10 @@ def test_a_cap_of_the_whole_volume_is_a_cap():
             "trailing_stop is a fraction of the best price in (0, 1) or None, received nan",
         ),
         (lambda: Stops(max_bars=0), "max_bars is a whole number of bars, 1 or more, or None, received 0"),
+        (
+            lambda: Stops(max_bars=2**31),
+            "max_bars is at most 2147483647 bars, received 2147483648; None is off",
+        ),
         (lambda: Stops(max_bars=2.0), "max_bars is a whole number of bars, 1 or more, or None, received 2.0"),
         (
             lambda: Margin(leverage=0),
@@ -109,6 +113,12 @@ def test_a_cap_of_the_whole_volume_is_a_cap():
         ),
         (lambda: Rounding(tick_size=-0.01), "tick_size is a number, 0 (none) or more, received -0.01"),
         (lambda: Rounding(lot_size=None), "lot_size is a number, 0 (none) or more, received None"),
+        (lambda: Rounding(tick_size=1e-320), "tick_size is 0 (none) or at least 1e-12, received 1e-320"),
+        (lambda: Rounding(lot_size=9e-13), "lot_size is 0 (none) or at least 1e-12, received 9e-13"),
+        (
+            lambda: Rounding(min_notional=1e-300),
+            "min_notional is 0 (none) or at least 1e-12, received 1e-300",
+        ),
         (lambda: Rounding(min_notional=math.inf), "min_notional is a number, 0 (none) or more, received inf"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from simengine.backtest import FeeSchedule, SlippageModel, Stops, backtest
@@ -97,6 +98,20 @@ def message(error, call, *args, **kwargs):
             "tick_size given for an unknown symbol 'Y'; known: X",
         ),
         ({"targets": HOLD, "lot_size": {}}, "lot_size is missing for X; 0 is none"),
+        (
+            {"targets": HOLD, "limit_bars": 2**31},
+            "limit_bars is at most 2147483647 bars, received 2147483648",
+        ),
+        (
+            {"targets": HOLD, "tick_size": 150},
+            "X: tick_size 150 is above the low 99 at row 0 (2020-01-01T00:00:00Z); "
+            "a tick is a small part of a price",
+        ),
+        (
+            {"targets": HOLD, "tick_size": {"X": 150}, "capital": "shared"},
+            "X: tick_size 150 is above the low 99 at row 0 (2020-01-01T00:00:00Z); "
+            "a tick is a small part of a price",
+        ),
         (
             {"targets": HOLD, "min_notional": -1},
             "min_notional is a number, 0 (none) or more, received -1",
@@ -209,6 +224,11 @@ def test_options(bars, options, text):
         ({"targets": [0, 1]}, "X: 2 targets for 3 bars; give one per bar"),
         ({"targets": [[0], [1], [0]]}, "X: targets must have one dimension, received the shape (3, 1)"),
         ({"targets": ["a", "b", "c"]}, "X: targets must be numbers or NaN"),
+        ({"targets": ["1", "0", "1"]}, "X: targets must be numbers or NaN"),
+        ({"targets": [1.0, None, 0.0]}, "X: targets must be numbers or NaN"),
+        ({"targets": [[1.0], [0.0, 1.0], []]}, "X: targets must be numbers or NaN"),
+        ({"targets": [True, False, True]}, "X: targets must be numbers or NaN, received booleans"),
+        ({"targets": np.ones(3, complex)}, "X: targets must be numbers or NaN, received complex numbers"),
         (
             {"signals": [0, 3, 1]},
             "X: signal is 3 at row 1 (2020-01-01T01:00:00Z); "
@@ -475,3 +495,39 @@ def test_any_memory_layout_gives_the_same_result(random_bars, layout):
 )
 def test_costs_and_stops(build, text):
     assert message(ConfigError, build) == text
+
+
+def test_targets_of_python_numbers_in_an_object_array_are_numbers(bars):
+    found = backtest(bars, targets=np.array([1, 0.5, NAN], object))
+    assert found.equity.tobytes() == backtest(bars, targets=[1, 0.5, NAN]).equity.tobytes()
+
+
+def labelled(bars, index):
+    times = pd.to_datetime(bars.timestamp)
+    return {
+        "positions": None,
+        "times": times,
+        "utc": times.tz_localize("UTC"),
+        "elsewhere": times.tz_localize("UTC").tz_convert("Europe/Berlin"),
+        "nanoseconds": bars.timestamp,
+        "slice": [1, 2, 3],
+        "shifted": times + pd.Timedelta("1h"),
+        "words": list("abc"),
+    }[index]
+
+
+@pytest.mark.parametrize("index", ["positions", "times", "utc", "elsewhere", "nanoseconds"])
+def test_a_series_labelled_like_the_bars_is_an_array(bars, index):
+    index = labelled(bars, index)
+    assert backtest(bars, targets=pd.Series([1.0, NAN, 0.0], index)).traded > 0
+    assert backtest(bars, signals=pd.Series([2, 1, 1], index)).traded > 0
+
+
+@pytest.mark.parametrize("index", ["slice", "shifted", "words"])
+def test_a_series_with_other_labels_is_refused(bars, index):
+    index = labelled(bars, index)
+    for what, values in (("targets", [1.0, NAN, 0.0]), ("signals", [2, 1, 1])):
+        assert message(DataError, backtest, bars, **{what: pd.Series(values, index)}) == (
+            f"X: the index of the {what} is neither 0 to 2 nor the times of the bars, so that positions "
+            "could be shifted; reindex it to the bars, or give .to_numpy() when the order is right"
+        )

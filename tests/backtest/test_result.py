@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from simengine.backtest import backtest
+from simengine.errors import ConfigError
 
 NAN = np.nan
 
@@ -129,3 +130,16 @@ def test_stats_are_plain_floats_under_the_names_of_the_metrics_file(make_bars):
         "profit_factor expectancy exposure turnover fees slippage_cost funding borrow"
     )
     assert set(stats) >= set(names.split())
+
+
+def test_symbols_that_share_an_account_have_no_result_each(make_bars):
+    bars = {name: make_bars(flat(100, 100, 110), symbol=name) for name in "AB"}
+    targets = {name: [0.5, NAN, NAN] for name in bars}
+    result = backtest(bars, targets=targets, capital="shared", size=0.5)
+    with pytest.raises(ConfigError) as caught:
+        _ = result.by_symbol
+    assert str(caught.value) == (
+        "by_symbol: the symbols share one account; select the rows of trades and orders by symbol"
+    )
+    one = backtest(bars["A"], targets=targets["A"], capital="shared")
+    assert one.by_symbol == {"A": one}

@@ -157,3 +157,22 @@ def test_no_result_before_the_first_step(random_bars):
     with pytest.raises(DataError) as caught:
         Stepper(random_bars(1, 10)).result()
     assert str(caught.value) == "X: nothing has happened yet; call step() first"
+
+
+@pytest.mark.parametrize("target", ["a", None, True, [0.5], 1j])
+def test_a_target_that_is_no_number(random_bars, target):
+    stepper = Stepper(random_bars(1, 10))
+    with pytest.raises(DataError) as caught:
+        stepper.step(target)
+    assert str(caught.value) == f"target must be a number or NaN, received {target!r}"
+    assert stepper.step(np.float32(0.5)).bar == 1
+
+
+@pytest.mark.parametrize("by_symbol", [False, True])
+def test_a_result_in_between_with_a_funding_rate_per_bar(random_bars, by_symbol):
+    bars, rates = random_bars(1, 10), np.full(10, 0.001)
+    stepper = Stepper(bars, funding={"X": rates} if by_symbol else rates)
+    stepper.step(1.0)
+    stepper.step(NAN)
+    whole = backtest(bars.slice(0, 3), targets=[1.0, NAN, NAN], funding=rates[:3])
+    assert stepper.result().equity.tobytes() == whole.equity.tobytes()

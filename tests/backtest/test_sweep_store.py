@@ -11,8 +11,8 @@ import sys
 import numpy as np
 import pytest
 
-from simengine.backtest.sweeping import sweep
 from simengine.backtest.sweep_store import SweepStore
+from simengine.backtest.sweeping import sweep
 from simengine.errors import RunError
 
 GRID = {"thresholds": np.arange(40) / 100 + 0.3, "stop_losses": [None, 0.02, 0.05, 0.1, 0.2]}  # 200: 4 chunks

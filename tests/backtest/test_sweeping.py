@@ -167,6 +167,36 @@ def test_the_best_row_by_any_column(result):
         result.best("sharp")
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda found: found.top(by="sharp"),
+            "unknown column 'sharp' (did you mean 'sharpe'?); known: exposure, fees, final_equity, "
+            "max_drawdown, net_return, sharpe, sortino, trades, turnover, win_rate",
+        ),
+        (lambda found: found.top(-1), "top takes a number of variants, 1 or more, received -1"),
+        (lambda found: found.top(2.0), "top takes a number of variants, 1 or more, received 2.0"),
+        (lambda found: found.row(96), "the rows of the table are 0 to 95, received 96"),
+        (lambda found: found.row(-1), "the rows of the table are 0 to 95, received -1"),
+        (lambda found: found.row("best"), "the rows of the table are 0 to 95, received 'best'"),
+    ],
+)
+def test_rows_and_columns_that_are_not_there(result, call, message):
+    with pytest.raises(ConfigError) as caught:
+        call(result)
+    assert str(caught.value) == message
+
+
+def test_probabilities_with_labels_of_other_bars_are_refused(market):
+    bars, proba = market
+    shifted = pd.DataFrame(proba, index=pd.to_datetime(bars.timestamp) + pd.Timedelta("1h"))
+    with pytest.raises(
+        DataError, match=r"^X: the index of the probabilities is neither 0 to 399 nor the times"
+    ):
+        sweep(bars, shifted, thresholds=[0.4])
+
+
 def test_the_frame_has_a_row_per_variant(result):
     frame = result.to_frame()
     assert list(frame) == [*FIELDS, *COLUMNS]
@@ -267,6 +297,8 @@ def test_the_verdict_follows_the_figures(result):
             {"thresholds": [0.4], "chunk": 100},
             "chunk is a number of variants, a multiple of 64, received 100",
         ),
+        ({"thresholds": [0.4], "directory": ""}, "directory is the path of a new folder, received ''"),
+        ({"thresholds": [0.4], "directory": 3}, "directory is the path of a new folder, received 3"),
         ({"thresholds": [0.4], "resume": True}, "resume: give the directory of the sweep that is to go on"),
         (
             {"thresholds": [0.4], "stop_loss": 0.02},

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from simengine.backtest.kernel.booking import higher, idle, lower, sell_out, side_of
 from simengine.backtest.kernel.compiling import compiled, outlined
 from simengine.backtest.kernel.layout import (
+    FITS,
     LIQUIDATION_EXIT,
     SIGNAL_EXIT,
     STOP_LOSS_EXIT,
@@ -71,7 +72,7 @@ def close_position(
     delta = -units
     closes = whole or rules.cap == np.inf
     if not closes:
-        closes = abs(units) <= account.room
+        closes = abs(units) <= account.room * FITS
         if not closes:
             delta = to_lot(-account.room if units > 0.0 else account.room, rules.lot)
         if delta == 0.0:

@@ -33,6 +33,9 @@ OPEN_FIRST_SKIP_ENTRY = 2
 NOTHING = 1e-12
 """Equity up to this share of the notional traded is none: rounding left it."""
 
+FITS = 1.0 + 1e-12
+"""An order beyond what the volume lets through by less than this factor fits: it only rounds differently."""
+
 CLOSES_PER_BAR = 2
 """A bar can close at most two trades: one at the open by a flip, the new one by a stop."""
 

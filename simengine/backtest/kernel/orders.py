@@ -11,9 +11,11 @@ from simengine.backtest.kernel.exits import close_position, with_status, with_wo
 from simengine.backtest.kernel.layout import (
     CANCELLED,
     EXPIRED,
+    FITS,
     FRACTION,
     MARGIN_LIMITED,
     NOT_SENT,
+    NOTHING,
     SIGNAL_EXIT,
     TRADING,
     UNFILLABLE,
@@ -202,7 +204,7 @@ def trade_towards(
     """Fill what the volume lets through of the opening leg; size it first if it is not sized yet."""
     work = account.work
     units = account.position.units
-    least = max(rules.fixed_fee, rules.minimum_fee)
+    least = max(rules.fixed_fee, rules.minimum_fee, NOTHING * account.traded)
     equity = account.cash + value + units * quote
     if rules.unit == FRACTION and not rules.watches and equity <= least:
         count(NOT_SENT, ledger)
@@ -236,7 +238,7 @@ def trade_towards(
                 count(NOT_SENT, ledger)
             return with_work(idle(), account)
     part = delta
-    if rules.cap < np.inf and abs(delta) > account.room:
+    if rules.cap < np.inf and abs(delta) > account.room * FITS:
         part = to_lot(account.room if delta > 0.0 else -account.room, rules.lot)
     if rules.cap < np.inf and part == 0.0:
         return _unfinished(False, rules, with_wanted(units + delta, account), ledger)
@@ -279,7 +281,8 @@ def _is_broke(asked: float, cut: bool, quote: float, price: float, means: Means,
     if not cut:
         return False
     at = min(means.units * quote, means.units * price)
-    return means.cash + means.value + at <= max(rules.fixed_fee, rules.minimum_fee)
+    least = max(rules.fixed_fee, rules.minimum_fee, NOTHING * means.traded)
+    return means.cash + means.value + at <= least
 
 
 @compiled

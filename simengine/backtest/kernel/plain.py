@@ -24,6 +24,7 @@ from simengine.backtest.kernel.layout import (
     FRACTION,
     MARGIN_LIMITED,
     NOT_SENT,
+    NOTHING,
     OPEN_FIRST,
     SIGNAL_EXIT,
     STOP_FIRST_DROP,
@@ -121,7 +122,7 @@ def enter(
     ledger: NDArray[np.float64] | None,
 ) -> Account:
     """Open a position at the open, from flat; ``value`` and ``notional`` are those of other positions."""
-    if rules.unit == FRACTION and not rules.watches and account.cash + value <= 0.0:
+    if rules.unit == FRACTION and not rules.watches and account.cash + value <= NOTHING * account.traded:
         count(NOT_SENT, ledger)
         return account
     means = Means(account.cash, 0.0, value, notional, account.traded, np.nan)
@@ -130,7 +131,7 @@ def enter(
     if cut:
         if rules.watches:
             account = with_status(UNSURE, account)
-        elif account.cash + value <= 0.0:
+        elif account.cash + value <= NOTHING * account.traded:
             count(NOT_SENT, ledger)
             return account
         else:

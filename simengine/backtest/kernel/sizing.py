@@ -13,7 +13,7 @@ from simengine.backtest.kernel.prices import fee_rate, fill_price, smooth_price
 ROUNDING = 1e-9
 """A size beyond the buying power by less than this share of it is not cut: the two only round differently."""
 
-DUST = 1e-12
+DUST = 1e-9
 """An order for less than this share of the position is none: rounding left it."""
 
 

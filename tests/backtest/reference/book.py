@@ -247,7 +247,7 @@ class Account:
         """Close the position as far as the cap lets it; return whether it is flat."""
         position = self.positions[symbol]
         units = abs(position.units)
-        whole = forced or units <= self.room[symbol]
+        whole = forced or units <= self.room[symbol] * (1 + 1e-12)
         amount = units if whole else round_lot(self.room[symbol], self.options.lot_size)
         if amount == 0:
             return False

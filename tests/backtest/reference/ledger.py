@@ -142,9 +142,9 @@ class Run:
         if wanted is None:
             working = account.orders[k]
             needless = self.options.rebalance != "on_change" and not math.isnan(target)
-            if needless and working is not None and working.reason == "signal":
-                if working.wanted != target * self.options.size:
-                    account.orders[k] = None  # for a target that is no longer the stated one
+            working_signal = needless and working is not None and working.reason == "signal"
+            if working_signal and working.wanted != target * self.options.size:
+                account.orders[k] = None  # for a target that is no longer the stated one
             return
         units = account.positions[k].units
         account.orders[k] = None

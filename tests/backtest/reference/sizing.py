@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reference.book import Account, Order, round_lot
 
-DUST = 1e-12
+DUST = 1e-9
 
 
 def unlimited(account: Account, symbol: int, order: Order, price: float) -> float:
@@ -40,14 +40,15 @@ def limited(account: Account, symbol: int, order: Order, price: float) -> float:
     if units <= held:
         return units
     most = min(units, max(buying_power(account, symbol, price), held))
-    return 0.0 if most <= 1e-12 * units else most  # what rounding has left is nothing
+    return 0.0 if most <= DUST * units else most  # what rounding has left is nothing
 
 
 def has_equity(account: Account, symbol: int, price: float, way: int) -> bool:
     options = account.options
     if way < 0 and options.size_unit != "fraction":
         return True
-    return account.equity(symbol, price) - max(options.fee_fixed, options.fee_minimum) > 0
+    least = max(options.fee_fixed, options.fee_minimum, 1e-12 * account.traded)
+    return account.equity(symbol, price) > least
 
 
 def direction(account: Account, symbol: int, order: Order, quote: float) -> int:
@@ -124,7 +125,7 @@ def send(account: Account, symbol: int, order: Order, quote: float, *, slip: boo
     elif bound:
         units = round_lot(units, options.lot_size)
     order.units = order.side * (held + way * units)
-    whole = units <= account.room[symbol]
+    whole = units <= account.room[symbol] * (1 + 1e-12)
     amount = units if whole else round_lot(account.room[symbol], options.lot_size)
     if amount == 0:
         return "done" if whole else "none"
