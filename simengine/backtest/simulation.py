@@ -114,7 +114,7 @@ class Simulation:
         if outcome.fault:
             raise inputs.fault_error(bars, targets, self.terms.most, outcome.bar, outcome.fault)
         if outcome.account.status == layout.UNFILLABLE:
-            raise unfillable(symbol, outcome.bar, market)
+            raise unfillable(symbol, outcome.bar, market, self.terms)
         return self.result(symbol, market, outcome.account, outcome.sums, books)
 
     def result(
@@ -169,8 +169,13 @@ class Simulation:
         )
 
 
-def unfillable(symbol: str, row: int, market: Market) -> DataError:
-    """Return the error that names the bar whose volume an order is too large for."""
+def unfillable(symbol: str, row: int, market: Market, terms: Terms) -> DataError:
+    """Return the error that names the bar in which an order leaves no price, and why."""
+    if terms.slippage.impact == 0:
+        return DataError(
+            f"{symbol}: an order at row {row} has no price: slippage and tick_size round "
+            f"{market.low[row]:g} down to 0; use a smaller tick"
+        )
     return DataError(
         f"{symbol}: an order at row {row} is too large for the volume of its bar "
         f"({market.volume[row]:g}): the volume impact leaves no price; "

@@ -132,7 +132,7 @@ class Stepper:
         account = stepwise.advance(bar, self._targets[now], self._market, self._rules, self._account, *books)
         if account.status == layout.UNFILLABLE:
             self._ledger = ledger
-            raise unfillable(self._symbol, bar, self._market)
+            raise unfillable(self._symbol, bar, self._market, self._simulation.terms)
         self._account, self._bar = account, bar
         before, equity = float(self._equity[now]), float(self._equity[bar])
         return Step(

@@ -531,3 +531,12 @@ def test_a_series_with_other_labels_is_refused(bars, index):
             f"X: the index of the {what} is neither 0 to 2 nor the times of the bars, so that positions "
             "could be shifted; reindex it to the bars, or give .to_numpy() when the order is right"
         )
+
+
+def test_a_tick_that_leaves_no_price_is_named(make_bars):
+    bars = make_bars([[100.0] * 4] * 4)
+    with pytest.raises(DataError) as error:
+        backtest(bars, targets=[1, 0, np.nan, np.nan], tick_size=100, slippage_bps=5)
+    assert str(error.value) == (
+        "X: an order at row 2 has no price: slippage and tick_size round 100 down to 0; use a smaller tick"
+    )
