@@ -158,7 +158,8 @@ def _impact_price(
     rate = fee_rate(means.traded, rules)
     low = 0.0
     high = side * _missing(side * 1e-300, target, quote, volume, rate, means, rules)
-    if not high > 0.0:
+    # What rounding has left of the buying power is no order: the impact would make one of it.
+    if not high > DUST * abs(means.units):
         return fill_price(quote, side * 1e-300, volume, 1.0, rules)
     high = min(high, room)
     missing = side * _missing(side * high, target, quote, volume, rate, means, rules)
