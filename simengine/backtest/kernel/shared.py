@@ -463,10 +463,11 @@ def limit_fill(j: int, k: int, bar: Bar, rules: Rules, purse: Purse, books: Book
     account = work_limit(row, value, notional, bar, rules, account, books.trades, books.orders, ledger)
     if account.position.units != held:
         table[k, START] = limit
-        levels = rules.convention == OPEN_FIRST
+    # Where stops are not looked at, liquidation waits for the other symbols: see `liquidate`.
+    if account.position.units != held and rules.convention == OPEN_FIRST:
         only = purse.held == (0 if held == 0.0 else 1)
         account, done = range_exit(
-            row, limit, levels, False, only, bar, rules, account, books.trades, books.orders, ledger
+            row, limit, True, False, only, bar, rules, account, books.trades, books.orders, ledger
         )
         if rules.cap < np.inf and done and account.position.units != 0.0:
             account, _ = range_exit(
