@@ -6,21 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import numba
-from numba import njit
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from simengine.jit import code_version, njit_cached
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def _version() -> str:
-    files = [path.stat() for path in sorted(Path(__file__).parent.glob("*.py"))]
-    return f"{numba.__version__} {[(file.st_mtime_ns, file.st_size) for file in files]}"
-
-
-VERSION = _version()
-"""Of the cached code: numba itself looks only at the file in which a function stands."""
+VERSION = code_version(Path(__file__).parent)
 
 
 def compiled(function: _Function) -> _Function:
@@ -28,9 +22,7 @@ def compiled(function: _Function) -> _Function:
 
     The cache is dropped when any file of this package changes.
     """
-    dispatcher: Any = njit(cache=True, error_model="numpy", forceinline=True, nogil=True)(function)
-    dispatcher._cache._cache_file._version = VERSION
-    return cast(_Function, dispatcher)
+    return njit_cached(function, VERSION, forceinline=True)
 
 
 def _without_owner(typing_context: Any, array: Any) -> tuple[Any, Any]:  # noqa: ANN401 - numba's own types
@@ -52,7 +44,4 @@ that take three times as long as the accounting.
 
 def outlined(function: _Function) -> _Function:
     """Compile a function that is called, not inlined: for what is rare, to keep the common path short."""
-    options: Any = {"cache": True, "error_model": "numpy", "nogil": True, "no_cpython_wrapper": True}
-    dispatcher: Any = njit(**options)(function)
-    dispatcher._cache._cache_file._version = VERSION
-    return cast(_Function, dispatcher)
+    return njit_cached(function, VERSION, no_cpython_wrapper=True)
