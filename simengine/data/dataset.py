@@ -104,16 +104,33 @@ class Dataset:
 
     def _select(self, spans: Sequence[tuple[int, int]], stride: int, labelled: bool) -> WindowSet:
         allowed = self.full & (self.labels != UNDEFINED) if labelled else self.full
-        ends, groups = [], []
+        ends, groups, starts = [], [], []
         for group, (start, stop) in enumerate(spans):
-            first = int(self.offsets[group])
-            found = first + start + np.flatnonzero(allowed[first + start : first + stop])[::stride]
-            ends.append(found)
+            first, after = self.offsets[group : group + 2].tolist()
+            found = start + np.flatnonzero(allowed[first + start : first + stop])[::stride]
+            starts.append(first + self._series_starts(slice(first, after))[found])
+            ends.append(first + found)
             groups.append(np.full(len(found), group))
         end = np.concatenate(ends).astype(np.int32)
         return WindowSet(
-            self.matrix, end, self.labels[end], np.concatenate(groups).astype(np.int16), self.length
+            self.matrix,
+            end,
+            self.labels[end],
+            np.concatenate(groups).astype(np.int16),
+            self.length,
+            np.concatenate(starts).astype(np.int32),
         )
+
+    def _series_starts(self, symbol: slice) -> IntArray:
+        """Return, for every bar of a symbol that ends a full window, the first bar of its series.
+
+        Neighbouring full windows overlap, so that a run of them crosses no long hole.
+        """
+        full = self.full[symbol]
+        begins = full & ~np.concatenate([[False], full[:-1]])
+        last_begin = np.maximum.accumulate(np.where(begins, np.arange(len(full)), 0))
+        starts: IntArray = last_begin - (self.length - 1)
+        return starts
 
 
 def build_dataset(

@@ -30,6 +30,10 @@ class WindowSet:
         Index of the symbol of each window.
     length : int
         Bars per window.
+    starts : int32 array, shape (n,), optional
+        Row of the first bar of the unbroken series that each window lies in: its rows up to ``end`` are
+        consecutive bars of one symbol with finite features and no long hole between them. A model that
+        carries state over bars begins there. None: nothing is known before the window itself.
     """
 
     matrix: Float32Array
@@ -37,6 +41,7 @@ class WindowSet:
     labels: LabelArray
     groups: np.ndarray[tuple[int], np.dtype[np.int16]]
     length: int
+    starts: np.ndarray[tuple[int], np.dtype[np.int32]] | None = None
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -48,7 +53,15 @@ class WindowSet:
 
     def take(self, rows: IntArray | np.ndarray[tuple[int], np.dtype[np.bool_]] | slice) -> WindowSet:
         """Return the windows at ``rows`` (row ids, a mask or a slice) over the same matrix."""
-        return replace(self, ends=self.ends[rows], labels=self.labels[rows], groups=self.groups[rows])
+        starts = None if self.starts is None else self.starts[rows]
+        return replace(
+            self, ends=self.ends[rows], labels=self.labels[rows], groups=self.groups[rows], starts=starts
+        )
+
+    def series_starts(self) -> IntArray:
+        """Return ``starts`` (n,), or the first row of each window where they are not known."""
+        first: IntArray = self.ends.astype(np.int64) - (self.length - 1)
+        return first if self.starts is None else self.starts.astype(np.int64)
 
     def gather(self, rows: IntArray | slice) -> Float32Array:
         """Return the windows at ``rows`` as a batch of shape (B, length, F).

@@ -1,78 +1,76 @@
-"""Residual xLSTM blocks and their stack."""
+"""Residual xLSTM blocks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from simengine.errors import unknown_name
+from simengine.model.base import Config, Mode, SequenceLayer, Shape, State
 from simengine.model.mlstm import MLSTM
-from simengine.model.primitives import Config, GatedFeedForward, LayerNorm
+from simengine.model.option_checks import options_config, options_from
+from simengine.model.options import FeedForwardOptions, MLSTMOptions, SLSTMOptions
+from simengine.model.primitives import GatedFeedForward, LayerNorm, RMSNorm
 from simengine.model.slstm import SLSTM
 from simengine.seed import integer
 
-BlockKind = Literal["mlstm", "slstm"]
-Shape = tuple[int | None, ...]
+DEFAULT_FFN = FeedForwardOptions()
 
 
-class XLSTMBlock(keras.layers.Layer):
-    """The options that both kinds of block share.
+class XLSTMBlock(SequenceLayer):
+    """Residual block ``x + memory(norm(x))`` and, if it has a feed-forward net, ``x + ffn(ffn_norm(x))``.
+
+    A subclass sets ``norm``, ``memory``, ``ffn_norm`` and ``ffn``. The state is the memory's. The residual
+    stream keeps the dtype of the memory under a mixed policy.
 
     Parameters
     ----------
-    heads : int
-        Number of heads of the memory.
-    conv_kernel : int
-        Taps of the causal convolution.
-    dropout : float
-        Share dropped in training from what each part adds to the residual stream.
+    options : dataclass
+        Options of the memory.
     index, num_blocks : int
         Place of the block in a stack of ``num_blocks``, from 0; both shape the initial weights.
-    return_sequences : bool
-        Whether to return all steps or the last only. In the latter case everything that does not feed
-        the memory is computed for the last step alone; the result is the same.
-    seed : int
-        Seed of the weights and of the dropout.
+    **kwargs
+        ``return_sequences`` and ``seed``, see `SequenceLayer`.
     """
 
-    def __init__(
-        self,
-        heads: int = 4,
-        *,
-        conv_kernel: int = 4,
-        dropout: float = 0.0,
-        index: int = 0,
-        num_blocks: int = 1,
-        return_sequences: bool = True,
-        seed: int = 0,
-        **kwargs: Any,  # noqa: ANN401
-    ) -> None:
-        super().__init__(**kwargs)
-        self.heads = heads
-        self.conv_kernel = conv_kernel
-        self.rate = dropout
+    norm: LayerNorm | RMSNorm
+    memory: SequenceLayer
+    ffn_norm: LayerNorm | RMSNorm | None = None
+    ffn: GatedFeedForward | None = None
+
+    def __init__(self, options: Any, *, index: int = 0, num_blocks: int = 1, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(options, **kwargs)
         self.index = index
         self.num_blocks = num_blocks
-        self.return_sequences = return_sequences
-        self.seed = seed
-        self.norm = LayerNorm(name="norm", dtype=self.dtype_policy)
 
-    def _residual(self, x: tf.Tensor) -> tf.Tensor:
-        return x if self.return_sequences else x[:, -1]
+    def _part(self, name: str) -> Config:
+        """Return what the constructor of the memory or the feed-forward net is told."""
+        return {"name": name, "seed": integer(self.seed, name), "dtype": self.dtype_policy}
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Return the shape of the output."""
-        return input_shape if self.return_sequences else (input_shape[0], input_shape[-1])
+    def build(self, input_shape: Shape) -> None:
+        """Build the parts for inputs (B, S, D)."""
+        for part in (self.norm, self.memory, self.ffn_norm, self.ffn):
+            if part is not None:
+                part.build(input_shape)
+
+    def first_state(self, batch: int, first_m: float) -> State:
+        """Return the state before the first step, see `SequenceLayer.first_state`."""
+        return self.memory.first_state(batch, first_m)
+
+    def run(self, x: tf.Tensor, mode: Mode) -> tuple[tf.Tensor, State | None]:
+        """Run over a sequence, see `SequenceLayer.run`."""
+        x = self._high(x)
+        y, state = self.memory.run_normed(x, self.norm, mode)
+        x = (x if mode.every_step else x[:, -1]) + y
+        if self.ffn is not None and self.ffn_norm is not None:
+            x += self.ffn(self.ffn_norm(x), training=mode.training)
+        return x, state
 
     def get_config(self) -> Config:
         """Return the arguments of the constructor."""
-        own = {"heads": self.heads, "conv_kernel": self.conv_kernel, "dropout": self.rate}
-        own |= {"index": self.index, "num_blocks": self.num_blocks}
-        own |= {"return_sequences": self.return_sequences, "seed": self.seed}
-        return {**super().get_config(), **own}
+        return {**super().get_config(), "index": self.index, "num_blocks": self.num_blocks}
 
 
 @keras.saving.register_keras_serializable("simengine")
@@ -81,52 +79,16 @@ class MLSTMBlock(XLSTMBlock):
 
     Parameters
     ----------
-    heads : int
-        Number of heads of the memory.
-    qkv_block : int
-        Queries, keys and values are projected within blocks of this many channels.
-    use_bias : bool
-        Whether the projections of the mLSTM have a bias.
+    options : MLSTMOptions or mapping, optional
+        Options of the mLSTM.
     **kwargs
-        Options of `XLSTMBlock`.
+        Place in the stack, ``return_sequences`` and ``seed``, see `XLSTMBlock`.
     """
 
-    def __init__(
-        self,
-        heads: int = 4,
-        *,
-        qkv_block: int = 4,
-        use_bias: bool = False,
-        **kwargs: Any,  # noqa: ANN401
-    ) -> None:
-        super().__init__(heads, **kwargs)
-        self.qkv_block = qkv_block
-        self.use_bias = use_bias
-        self.memory = MLSTM(
-            heads,
-            conv_kernel=self.conv_kernel,
-            qkv_block=qkv_block,
-            use_bias=use_bias,
-            num_blocks=self.num_blocks,
-            dropout=self.rate,
-            return_sequences=self.return_sequences,
-            seed=integer(self.seed, "memory"),
-            name="memory",
-            dtype=self.dtype_policy,
-        )
-
-    def build(self, input_shape: Shape) -> None:
-        """Build the parts for inputs (B, S, D)."""
-        self.norm.build(input_shape)
-        self.memory.build(input_shape)
-
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Map (B, S, D) to (B, S, D), or to (B, D) without ``return_sequences``."""
-        return self._residual(x) + self.memory(self.norm(x), training=training)
-
-    def get_config(self) -> Config:
-        """Return the arguments of the constructor."""
-        return {**super().get_config(), "qkv_block": self.qkv_block, "use_bias": self.use_bias}
+    def __init__(self, options: MLSTMOptions | Mapping[str, Any] | None = None, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(options_from(MLSTMOptions, options), **kwargs)
+        self.norm = LayerNorm(name="norm", dtype=self.dtype_policy)
+        self.memory = MLSTM(self.options, num_blocks=self.num_blocks, **self._part("memory"))
 
 
 @keras.saving.register_keras_serializable("simengine")
@@ -135,134 +97,31 @@ class SLSTMBlock(XLSTMBlock):
 
     Parameters
     ----------
-    heads : int
-        Number of heads of the memory; divides the width.
-    ffn_factor : float
-        Inner width of the feed-forward net as a multiple of the width, rounded up to a multiple of 64.
+    options : SLSTMOptions or mapping, optional
+        Options of the sLSTM.
+    ffn : FeedForwardOptions or mapping, optional
+        Options of the feed-forward net; None leaves it out.
     **kwargs
-        Options of `XLSTMBlock`.
-    """
-
-    def __init__(self, heads: int = 4, *, ffn_factor: float = 1.3, **kwargs: Any) -> None:  # noqa: ANN401
-        super().__init__(heads, **kwargs)
-        self.ffn_factor = ffn_factor
-        self.memory = SLSTM(
-            heads,
-            conv_kernel=self.conv_kernel,
-            depth=self.index / max(self.num_blocks - 1, 1),
-            dropout=self.rate,
-            return_sequences=self.return_sequences,
-            seed=integer(self.seed, "memory"),
-            name="memory",
-            dtype=self.dtype_policy,
-        )
-        self.ffn_norm = LayerNorm(name="ffn_norm", dtype=self.dtype_policy)
-        self.ffn = GatedFeedForward(
-            proj_factor=ffn_factor,
-            num_blocks=self.num_blocks,
-            dropout=self.rate,
-            seed=integer(self.seed, "ffn"),
-            name="ffn",
-            dtype=self.dtype_policy,
-        )
-
-    def build(self, input_shape: Shape) -> None:
-        """Build the parts for inputs (B, S, D)."""
-        for part in (self.norm, self.memory, self.ffn_norm, self.ffn):
-            part.build(input_shape)
-
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Map (B, S, D) to (B, S, D), or to (B, D) without ``return_sequences``."""
-        x = self._residual(x) + self.memory(self.norm(x), training=training)
-        return x + self.ffn(self.ffn_norm(x), training=training)
-
-    def get_config(self) -> Config:
-        """Return the arguments of the constructor."""
-        return {**super().get_config(), "ffn_factor": self.ffn_factor}
-
-
-BLOCKS: dict[str, type[XLSTMBlock]] = {"mlstm": MLSTMBlock, "slstm": SLSTMBlock}
-
-
-@keras.saving.register_keras_serializable("simengine")
-class XLSTMBlockStack(keras.layers.Layer):
-    """Blocks one after another and a final normalisation.
-
-    Parameters
-    ----------
-    blocks : sequence of {"mlstm", "slstm"}
-        Kind of each block, first to last; xLSTM[a:b] has a mLSTM and b sLSTM blocks.
-    heads, conv_kernel, dropout
-        Options of every block, see `XLSTMBlock`.
-    return_sequences : bool
-        Whether to return all steps or the last only.
-    seed : int
-        Seed of the weights and of the dropout.
-
-    Raises
-    ------
-    ValueError
-        When ``blocks`` is empty or names an unknown kind.
+        Place in the stack, ``return_sequences`` and ``seed``, see `XLSTMBlock`.
     """
 
     def __init__(
         self,
-        blocks: Sequence[BlockKind],
+        options: SLSTMOptions | Mapping[str, Any] | None = None,
         *,
-        heads: int = 4,
-        conv_kernel: int = 4,
-        dropout: float = 0.0,
-        return_sequences: bool = True,
-        seed: int = 0,
+        ffn: FeedForwardOptions | Mapping[str, Any] | None = DEFAULT_FFN,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
-        super().__init__(**kwargs)
-        if not blocks:
-            raise ValueError("blocks must name at least one block; received none")
-        for kind in blocks:
-            if kind not in BLOCKS:
-                raise ValueError(unknown_name("block", kind, BLOCKS))
-        self.kinds = tuple(blocks)
-        self.heads = heads
-        self.conv_kernel = conv_kernel
-        self.rate = dropout
-        self.return_sequences = return_sequences
-        self.seed = seed
-        last = len(blocks) - 1
-        self.blocks = [
-            BLOCKS[kind](
-                heads,
-                conv_kernel=conv_kernel,
-                dropout=dropout,
-                index=index,
-                num_blocks=len(blocks),
-                return_sequences=return_sequences or index < last,
-                seed=integer(seed, "block", index),
-                name=f"block_{index}",
-                dtype=self.dtype_policy,
-            )
-            for index, kind in enumerate(blocks)
-        ]
+        super().__init__(options_from(SLSTMOptions, options), **kwargs)
+        depth = self.index / max(self.num_blocks - 1, 1)
         self.norm = LayerNorm(name="norm", dtype=self.dtype_policy)
-
-    def build(self, input_shape: Shape) -> None:
-        """Build the parts for inputs (B, S, D)."""
-        for block in self.blocks:
-            block.build(input_shape)
-        self.norm.build(input_shape)
-
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Map (B, S, D) to (B, S, D), or to (B, D) without ``return_sequences``."""
-        for block in self.blocks:
-            x = block(x, training=training)
-        return self.norm(x)
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Return the shape of the output."""
-        return input_shape if self.return_sequences else (input_shape[0], input_shape[-1])
+        self.memory = SLSTM(self.options, depth=depth, **self._part("memory"))
+        self.ffn_options = None if ffn is None else options_from(FeedForwardOptions, ffn)
+        if self.ffn_options is not None:
+            self.ffn_norm = LayerNorm(name="ffn_norm", dtype=self.dtype_policy)
+            self.ffn = GatedFeedForward(self.ffn_options, num_blocks=self.num_blocks, **self._part("ffn"))
 
     def get_config(self) -> Config:
         """Return the arguments of the constructor."""
-        own = {"blocks": list(self.kinds), "heads": self.heads, "conv_kernel": self.conv_kernel}
-        own |= {"dropout": self.rate, "return_sequences": self.return_sequences, "seed": self.seed}
-        return {**super().get_config(), **own}
+        ffn = None if self.ffn_options is None else options_config(self.ffn_options)
+        return {**super().get_config(), "ffn": ffn}

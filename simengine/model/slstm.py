@@ -1,163 +1,37 @@
-"""The sLSTM: scalar memory, exponential input gate, recurrent weights within each head."""
+"""The sLSTM layer: scalar memory, exponential input gate, recurrent weights within each head."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from simengine.model.initializers import PowerlawGateBias, small_init
-from simengine.model.primitives import CausalConv1D, Config, normalise, require_divisible, to_heads
+from simengine.model.base import Mode, SequenceLayer, Shape, State, XLSTMLayer
+from simengine.model.fused import run_slstm, runs_fused
+from simengine.model.initializers import gate_bias_init, recurrent_init, small_init
+from simengine.model.option_checks import options_from
+from simengine.model.options import SLSTMOptions
+from simengine.model.primitives import CausalConv1D, LayerNorm, normalise, require_divisible, to_heads
+from simengine.model.recurrence import GATES, slstm_scan
 from simengine.seed import integer
-
-GATES = ("input", "forget", "cell", "output")
-"""Order of the gates in every stacked array."""
-
-
-def _step(raw: tf.Tensor, c: tf.Tensor, n: tf.Tensor, m: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """Return (h, c, n, m) after one step with raw gate values (..., 4 DH)."""
-    i, f, z, o = tf.split(raw, 4, -1)
-    kept = m + tf.math.log_sigmoid(f)
-    m = tf.maximum(i, kept)
-    gain, decay = tf.exp(i - m), tf.exp(kept - m)
-    c = decay * c + gain * tf.tanh(z)
-    n = decay * n + gain
-    return tf.sigmoid(o) * c / n, c, n, m
-
-
-def _scan_forward(gates: tf.Tensor, recurrent: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """Return the sequences (raw, h, c, n, m) of all steps, time first."""
-    steps = gates.shape[0]
-    heads, head_dim = recurrent.shape[:2]
-    inputs = tf.TensorArray(gates.dtype, size=steps).unstack(gates)
-
-    def empty(width: int) -> tf.TensorArray:
-        return tf.TensorArray(gates.dtype, size=steps, element_shape=(heads, None, width))
-
-    def body(t: tf.Tensor, state: tuple[Any, ...], kept: tuple[Any, ...]) -> tuple[Any, ...]:
-        h, c, n, m = state
-        raw = inputs.read(t) + tf.matmul(h, recurrent)
-        state = _step(raw, c, n, m)
-        return t + 1, state, tuple(array.write(t, x) for array, x in zip(kept, (raw, *state), strict=True))
-
-    zero = tf.zeros_like(gates[0, ..., :head_dim])
-    # With m = -inf before the first step its forget gate is exactly 0 and m becomes the input gate.
-    start = (zero, zero, zero, tf.fill(tf.shape(zero), tf.constant(float("-inf"), gates.dtype)))
-    kept = (empty(4 * head_dim), *(empty(head_dim) for _ in range(4)))
-    kept = tf.while_loop(lambda t, *_: t < steps, body, (0, start, kept), maximum_iterations=steps)[2]
-    return tuple(array.stack() for array in kept)
-
-
-def _before(sequence: tf.Tensor, first: float) -> tf.Tensor:
-    """Return the sequence one step earlier, ``first`` standing before its start."""
-    return tf.concat([tf.fill(tf.shape(sequence[:1]), tf.cast(first, sequence.dtype)), sequence[:-1]], 0)
-
-
-def _local_derivatives(raw: tf.Tensor, c: tf.Tensor, n: tf.Tensor, m: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """Return the derivatives within each step that do not depend on later steps, for all steps at once.
-
-    In order: of h by c and n; of (c, n) by their predecessors; of c and n by i; of c and n by f;
-    of c by z; of h by o. The stabiliser m cancels in h = o c / n, so it is a constant here.
-    """
-    i, f, z, o = tf.split(raw, 4, -1)
-    gain, decay = tf.exp(i - m), tf.exp(_before(m, float("-inf")) + tf.math.log_sigmoid(f) - m)
-    value, out, ratio = tf.tanh(z), tf.sigmoid(o), c / n
-    h_by_c = out / n
-    slope = decay * tf.sigmoid(-f)
-    return (
-        h_by_c,
-        -h_by_c * ratio,
-        decay,
-        gain * value,
-        gain,
-        slope * _before(c, 0.0),
-        slope * _before(n, 0.0),
-        gain * (1.0 - tf.square(value)),
-        ratio * out * (1.0 - out),
-    )
-
-
-def _scan_backward(dh: tf.Tensor, recurrent: tf.Tensor, derivatives: tuple[tf.Tensor, ...]) -> tf.Tensor:
-    """Return dL/draw of all steps, given dL/dh of all steps."""
-    steps = dh.shape[0]
-    heads, head_dim = recurrent.shape[:2]
-    inputs = [tf.TensorArray(dh.dtype, size=steps).unstack(x) for x in (dh, *derivatives)]
-    result = tf.TensorArray(dh.dtype, size=steps, element_shape=(heads, None, 4 * head_dim))
-
-    def body(
-        t: tf.Tensor, dh: tf.Tensor, dc: tf.Tensor, dn: tf.Tensor, result: tf.TensorArray
-    ) -> tuple[Any, ...]:
-        outer, h_c, h_n, decay, c_i, n_i, c_f, n_f, c_z, h_o = [array.read(t) for array in inputs]
-        dh = dh + outer
-        dc, dn = dc + dh * h_c, dn + dh * h_n
-        draw = tf.concat([dc * c_i + dn * n_i, dc * c_f + dn * n_f, dc * c_z, dh * h_o], -1)
-        carried = tf.matmul(draw, recurrent, transpose_b=True)
-        return t - 1, carried, dc * decay, dn * decay, result.write(t, draw)
-
-    zero = tf.zeros_like(dh[0])
-    start = (steps - 1, zero, zero, zero, result)
-    return tf.while_loop(lambda t, *_: t >= 0, body, start, maximum_iterations=steps)[-1].stack()
-
-
-def _scan(gates: tf.Tensor, recurrent: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
-    raw, h, c, n, m = _scan_forward(gates, recurrent)
-
-    def grad(dh: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        draw = _scan_backward(dh, recurrent, _local_derivatives(raw, c, n, m))
-        return draw, tf.einsum("shbd,shbe->hde", h[:-1], draw[1:])
-
-    return h, grad
-
-
-_differentiable_scan = tf.custom_gradient(_scan)
-
-
-def slstm_scan(gates: tf.Tensor, recurrent: tf.Tensor) -> tf.Tensor:
-    """Run the sLSTM recurrence over all steps.
-
-    With raw gates (i, f, z, o) = gates[t] + h[t-1] R,
-
-        m[t] = max(i, m[t-1] + log sigmoid(f)),
-        i' = exp(i - m[t]),   f' = exp(m[t-1] + log sigmoid(f) - m[t]),
-        c[t] = f' c[t-1] + i' tanh(z),   n[t] = f' n[t-1] + i',   h[t] = sigmoid(o) c[t] / n[t]
-
-    from c = n = h = 0 and m = -inf (Beck et al., 2024, "xLSTM: Extended Long Short-Term Memory", as in the
-    official implementation). The gradient is written out: it keeps one loop in each direction and sums the
-    weight gradient of all steps in a single product.
-
-    Parameters
-    ----------
-    gates : tensor, shape (S, heads, B, 4 DH)
-        Contribution of the inputs and the bias to the gates, in the order of `GATES`; S is static.
-    recurrent : tensor, shape (heads, DH, 4 DH)
-        Recurrent weights R of each head.
-
-    Returns
-    -------
-    tensor, shape (S, heads, B, DH)
-        The hidden states.
-    """
-    return _differentiable_scan(gates, recurrent)
 
 
 @keras.saving.register_keras_serializable("simengine")
-class SLSTM(keras.layers.Layer):
+class SLSTM(SequenceLayer):
     """The sLSTM layer: causal convolution, gates, recurrence, normalisation of each head.
 
-    Input and forget gate see the convolved input, cell input and output gate the input itself.
+    Input and forget gate see the convolved input, cell input and output gate the input itself. Its state is
+    (conv (B, K, D), (4, B, D) with h, c, n, m), without ``conv`` when there is no convolution.
 
     Parameters
     ----------
-    heads : int
-        Number of heads; divides the width D. Recurrent and gate weights stay within a head.
-    conv_kernel : int
-        Taps of the causal convolution; 0 leaves it (and its activation) out.
+    options : SLSTMOptions or mapping, optional
+        Heads, convolution, initial weights, dropout.
     depth : float
         Relative depth of the block in its stack, from 0 to 1: sets the initial forget biases.
-    dropout : float
-        Share of the hidden states that are dropped in training, before the normalisation.
     return_sequences : bool
         Whether to return all steps or the last only.
     seed : int
@@ -166,30 +40,22 @@ class SLSTM(keras.layers.Layer):
 
     def __init__(
         self,
-        heads: int = 4,
+        options: SLSTMOptions | Mapping[str, Any] | None = None,
         *,
-        conv_kernel: int = 4,
         depth: float = 0.0,
-        dropout: float = 0.0,
-        return_sequences: bool = True,
-        seed: int = 0,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
-        super().__init__(**kwargs)
-        self.heads = heads
-        self.conv_kernel = conv_kernel
+        super().__init__(options_from(SLSTMOptions, options), **kwargs)
         self.depth = depth
-        self.rate = dropout
-        self.return_sequences = return_sequences
-        self.seed = seed
-        self.conv = (
-            CausalConv1D(conv_kernel, seed=integer(seed, "conv"), name="conv", dtype=self.dtype_policy)
-            if conv_kernel
-            else None
-        )
-        self.dropout = keras.layers.Dropout(dropout, seed=integer(seed, "dropout"), dtype=self.dtype_policy)
+        taps, conv_seed = self.options.conv_kernel, integer(self.seed, "conv")
+        self.conv = CausalConv1D(taps, seed=conv_seed, name="conv", dtype=self.dtype_policy) if taps else None
+        self.dropout = self._dropout(self.options.dropout, "dropout")
+        self.recurrent_dropout = self._dropout(self.options.recurrent_dropout, "recurrent_dropout")
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def _dropout(self, rate: float, purpose: str) -> keras.layers.Dropout:
+        return keras.layers.Dropout(rate, seed=integer(self.seed, purpose), dtype=self.memory_dtype)
+
+    def build(self, input_shape: Shape) -> None:
         """Create the weights.
 
         Raises
@@ -197,53 +63,104 @@ class SLSTM(keras.layers.Layer):
         ValueError
             When the number of heads does not divide the width.
         """
-        width = int(input_shape[-1] or 0)
-        head_dim = require_divisible(width, self.heads, "heads", "the width of the sLSTM")
+        options, heads, width = self.options, self.options.heads, int(input_shape[-1] or 0)
+        head_dim = require_divisible(width, heads, "heads", "the width of the sLSTM")
         if self.conv is not None:
             self.conv.build(input_shape)
         self.gates = [
-            self.add_weight(
-                name=f"{gate}_gate",
-                shape=(self.heads, head_dim, head_dim),
-                initializer=small_init(width, integer(self.seed, f"{gate}_gate")),
+            self._weight(
+                f"{gate}_gate",
+                (heads, head_dim, head_dim),
+                small_init(width, integer(self.seed, f"{gate}_gate")),
             )
             for gate in GATES
         ]
-        self.recurrent = self.add_weight(
-            name="recurrent", shape=(self.heads, head_dim, 4 * head_dim), initializer="zeros"
-        )
-        self.bias = self.add_weight(
-            name="bias", shape=(self.heads, 4 * head_dim), initializer=PowerlawGateBias(self.depth)
-        )
-        self.scale = self.add_weight(name="scale", shape=(width,), initializer="zeros")
+        recurrent = recurrent_init(options.recurrent_init, width, integer(self.seed, "recurrent"))
+        self.recurrent = self._weight("recurrent", (heads, head_dim, 4 * head_dim), recurrent)
+        bias = gate_bias_init(options.bias_init, width, self.depth, integer(self.seed, "bias"))
+        self.bias = self._weight("bias", (heads, 4 * head_dim), bias)
+        self.scale = self._weight("scale", (width,), "zeros") if options.group_norm_weight else None
 
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Map (B, S, D) to (B, S, D), or to (B, D) without ``return_sequences``."""
-        steps, width = x.shape[1:]
-        hidden = slstm_scan(self._input_gates(x), tf.convert_to_tensor(self.recurrent))
-        if not self.return_sequences:
-            hidden = hidden[-1:]
-        hidden = normalise(self.dropout(hidden, training=training))
-        shape = (-1, steps, width) if self.return_sequences else (-1, width)
-        return tf.reshape(tf.transpose(hidden, (2, 0, 1, 3)), shape) * (1.0 + self.scale)
+    def first_state(self, batch: int, first_m: float) -> State:
+        """Return the state before the first step, see `SequenceLayer.first_state`."""
+        heads, head_dim = self.recurrent.shape[:2]
+        shape, dtype = (batch, heads * head_dim), self.memory_dtype
+        zero, never = tf.zeros(shape, dtype), tf.fill(shape, tf.constant(-math.inf, dtype))
+        memory = tf.stack([zero, zero, zero, never])
+        if self.conv is None:
+            return (memory,)
+        return (tf.zeros((batch, self.options.conv_kernel, shape[1]), self.compute_dtype), memory)
 
-    def _input_gates(self, x: tf.Tensor) -> tf.Tensor:
+    def run(self, x: tf.Tensor, mode: Mode) -> tuple[tf.Tensor, State | None]:
+        """Run over a sequence, see `SequenceLayer.run`."""
+        if runs_fused(self, mode):
+            return run_slstm(self, self._high(x), mode), None
+        return self._cell(self._low(x), mode)
+
+    def run_normed(self, x: tf.Tensor, norm: XLSTMLayer, mode: Mode) -> tuple[tf.Tensor, State | None]:
+        """Run over ``norm(x)``, see `SequenceLayer.run_normed`."""
+        if runs_fused(self, mode) and isinstance(norm, LayerNorm):
+            return run_slstm(self, self._high(x), mode, norm.scale), None
+        return self.run(norm(x), mode)
+
+    def _cell(self, x: tf.Tensor, mode: Mode) -> tuple[tf.Tensor, State | None]:
+        """Return the whole layer: (B, S, D) to (B, S or none, D), and the state if kept."""
+        convolved, before, taps = self._convolve(x, mode)
+        result = slstm_scan(
+            self._input_gates(x, convolved),
+            self._high(self.recurrent),
+            initial_state=before,
+            recurrent_mask=self._recurrent_mask(x, mode),
+            return_state=mode.keep_state,
+        )
+        hidden, memory = result if mode.keep_state else (result, ())
+        hidden = hidden if mode.every_step else hidden[-1:]
+        hidden = normalise(self.dropout(hidden, training=mode.training))
+        hidden = tf.reshape(tf.transpose(hidden, (2, 0, 1, 3)), tf.shape(x if mode.every_step else x[:, -1]))
+        if self.scale is not None:
+            hidden *= 1.0 + self._high(self.scale)
+        return hidden, (*taps, tf.stack([_merged(part) for part in memory])) if mode.keep_state else None
+
+    def _convolve(self, x: tf.Tensor, mode: Mode) -> tuple[tf.Tensor, Any, State]:
+        """Return the activated convolution, the memory's state before, and the convolution's state after."""
+        first, memory = None, None
+        if mode.state is not None:
+            *taps, memory = mode.state
+            first = taps[0] if taps else None
+            memory = tuple(self._split(self._high(part)) for part in tf.unstack(self._high(memory), num=4))
+        if self.conv is None:
+            return x, memory, ()
+        if mode.state is None and not mode.keep_state:
+            return tf.nn.silu(self.conv(x)), None, ()
+        convolved, last = self.conv.resume(x, first)
+        return tf.nn.silu(convolved), memory, (last,)
+
+    def _split(self, x: tf.Tensor) -> tf.Tensor:
+        """Reshape (B, D) to (heads, B, DH)."""
+        return tf.transpose(tf.reshape(x, (-1, *self.recurrent.shape[:2])), (1, 0, 2))
+
+    def _recurrent_mask(self, x: tf.Tensor, mode: Mode) -> tf.Tensor | None:
+        if not (mode.training and self.options.recurrent_dropout):
+            return None
+        ones = tf.ones_like(self._split(self._high(x[:, 0])))
+        return self.recurrent_dropout(ones, training=True)
+
+    def _input_gates(self, x: tf.Tensor, convolved: tf.Tensor) -> tf.Tensor:
         """Return what inputs and bias contribute to the gates, (S, heads, B, 4 DH)."""
-        steps, width = x.shape[1:]
-        convolved = x if self.conv is None else tf.nn.silu(self.conv(x))
-        i, f, z, o = (tf.convert_to_tensor(gate) for gate in self.gates)
-        slow = tf.matmul(to_heads(convolved, self.heads), tf.concat([i, f], -1))
-        fast = tf.matmul(to_heads(x, self.heads), tf.concat([z, o], -1))
-        gates = tf.concat([slow, fast], -1) + self.bias[:, None]
-        gates = tf.reshape(gates, (self.heads, -1, steps, 4 * width // self.heads))
+        (steps, width), heads = x.shape[1:], self.options.heads
+        i, f, z, o = (self._low(gate) for gate in self.gates)
+        slow = tf.matmul(to_heads(convolved, heads), tf.concat([i, f], -1))
+        fast = tf.matmul(to_heads(x, heads), tf.concat([z, o], -1))
+        gates = self._high(tf.concat([slow, fast], -1)) + self._high(self.bias)[:, None]
+        gates = tf.reshape(gates, (heads, -1, steps, 4 * width // heads))
         return tf.transpose(gates, (2, 0, 1, 3))
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Return the shape of the output."""
-        return input_shape if self.return_sequences else (input_shape[0], input_shape[-1])
-
-    def get_config(self) -> Config:
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments of the constructor."""
-        own = {"heads": self.heads, "conv_kernel": self.conv_kernel, "depth": self.depth}
-        own |= {"dropout": self.rate, "return_sequences": self.return_sequences, "seed": self.seed}
-        return {**super().get_config(), **own}
+        return {**super().get_config(), "depth": self.depth}
+
+
+def _merged(x: tf.Tensor) -> tf.Tensor:
+    """Reshape (heads, B, DH) to (B, D)."""
+    heads, _, head_dim = x.shape
+    return tf.reshape(tf.transpose(x, (1, 0, 2)), (-1, heads * head_dim))

@@ -62,12 +62,13 @@ def build_parts(config: Config, registry: Registry) -> Parts:
     Raises
     ------
     ConfigError
-        When a component or option is unknown, or the model does not use a training part that the
-        config selects.
+        When a component or option is unknown, or the model does not use a training part or a test-time
+        view that the config selects.
     """
     built = {part.name: _build(KINDS[part.name], config, registry) for part in fields(Parts)}
     parts = Parts(**built)
     _check_used(config, parts.model)
+    _check_views(config, parts)
     return parts
 
 
@@ -93,3 +94,15 @@ def _check_used(config: Config, model: Model) -> None:
     if "optimizer" not in model.uses:
         names = ", ".join(_OPTIMIZER)
         event(logger, "not_used", f"model {config.model.type} has no use for training.{{{names}}}")
+
+
+def _check_views(config: Config, parts: Parts) -> None:
+    """Refuse views of single windows for a model that carries state over them, before it is trained."""
+    if not getattr(parts.model, "stateful", False):
+        return
+    for ref, view in zip(config.inference.tta, parts.tta, strict=True):
+        if not getattr(view, "is_identity", False):
+            raise ConfigError(
+                f"inference.tta: {ref.type!r} changes single windows, which the stateful model "
+                f"{config.model.type!r} does not see; set it to [identity]"
+            )

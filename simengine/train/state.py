@@ -18,6 +18,7 @@ from simengine.data.windows import WindowSet
 from simengine.errors import RunError
 from simengine.rundir import write_npz
 from simengine.train.context import TrainContext
+from simengine.train.options import FitOptions
 from simengine.types import EpochRecord, FloatArray
 
 FILE = "training.npz"
@@ -36,7 +37,7 @@ class TrainState:
     weights, best : dict of arrays
         Weights of the network now, and after the epoch with the lowest val NLL.
     optimizer : list of arrays
-        Variables of the optimizer, in its own order.
+        State of the `simengine.train.optimizer.Update`: slots of the optimizer, average of the weights.
     class_weights : float64 array, shape (3,)
         For the next epoch.
     reweighter : mapping
@@ -53,8 +54,8 @@ class TrainState:
     history: list[EpochRecord] = field(default_factory=list)
 
 
-def fingerprint(train: WindowSet, val: WindowSet, context: TrainContext) -> str:
-    """Return the sha256 of the data and numbers that a training depends on."""
+def fingerprint(train: WindowSet, val: WindowSet, context: TrainContext, options: FitOptions) -> str:
+    """Return the sha256 of the data, numbers and options that a training depends on."""
     digest = hashlib.sha256()
     numbers = (
         context.seed,
@@ -65,11 +66,13 @@ def fingerprint(train: WindowSet, val: WindowSet, context: TrainContext) -> str:
         context.clip_norm,
         context.patience,
         train.length,
+        dataclasses.astuple(options),
     )
     digest.update(json.dumps(numbers).encode())
     for part in (context.balancer, context.reweighter, context.loss):
         digest.update(f"{type(part).__qualname__} {_options(part)}".encode())
-    for array in (train.matrix, train.ends, train.labels, val.ends, val.labels):
+    starts = (train.series_starts(), val.series_starts())
+    for array in (train.matrix, train.ends, train.labels, val.ends, val.labels, *starts):
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 

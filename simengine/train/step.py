@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from simengine.data.windows import WindowSet
     from simengine.plugin.kinds import BatchTransform, Loss
+    from simengine.train.optimizer import Update
 
 TensorFunction = Callable[..., Any]
 PREDICT_BATCH = 512
@@ -69,13 +70,7 @@ def _gather(matrix: Any, ends: Any, length: int) -> Any:  # noqa: ANN401 - tenso
 
 
 def training_step(
-    model: keras.Model,
-    optimizer: keras.optimizers.Optimizer,
-    loss: Loss,
-    length: int,
-    n_features: int,
-    *,
-    jit: bool,
+    model: keras.Model, update: Update, loss: Loss, length: int, n_features: int, *, jit: bool
 ) -> TensorFunction:
     """Return the compiled function of one training step.
 
@@ -86,19 +81,15 @@ def training_step(
     """
     import tensorflow as tf
 
-    variables = model.trainable_variables
-
     def step(matrix: Any, ends: Any, labels: Any, row_weights: Any, rate: Any) -> Any:  # noqa: ANN401
         batch = _gather(matrix, ends, length)
         targets = tf.one_hot(labels, N_CLASSES)
         with tf.GradientTape() as tape:
-            logits = model(batch, training=True)
+            logits = tf.cast(model(batch, training=True), tf.float32)
             total = tf.reduce_sum(loss(targets, logits) * row_weights)
             if model.losses:
                 total += tf.add_n(model.losses)
-        gradients = tape.gradient(total, variables)
-        optimizer.learning_rate.assign(rate)
-        optimizer.apply(gradients, variables)
+        update.apply(tape, total, rate)
         return total, tf.nn.log_softmax(logits)
 
     signature = [
@@ -117,7 +108,7 @@ def logits_of_ends(model: keras.Model, length: int, n_features: int) -> TensorFu
     import tensorflow as tf
 
     def logits(matrix: Any, ends: Any) -> Any:  # noqa: ANN401
-        return model(_gather(matrix, ends, length), training=False)
+        return tf.cast(model(_gather(matrix, ends, length), training=False), tf.float32)
 
     signature = [tf.TensorSpec((None, n_features), tf.float32), tf.TensorSpec((None,), tf.int32)]
     compiled: TensorFunction = tf.function(logits, input_signature=signature)
@@ -129,7 +120,7 @@ def logits_of_batch(model: keras.Model, length: int, n_features: int) -> TensorF
     import tensorflow as tf
 
     def logits(batch: Any) -> Any:  # noqa: ANN401
-        return model(batch, training=False)
+        return tf.cast(model(batch, training=False), tf.float32)
 
     signature = [tf.TensorSpec((None, length, n_features), tf.float32)]
     compiled: TensorFunction = tf.function(logits, input_signature=signature)

@@ -1,5 +1,6 @@
 """Windows, segments and scaling over several symbols."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -261,3 +262,24 @@ def test_scaler_of_other_features_is_refused():
     )
     with pytest.raises(DataError, match="give times"):
         build(times=None)
+
+
+def test_series_start_after_the_warm_up_of_their_symbol_and_after_long_holes():
+    times = [*range(40), *range(50, 101)]  # a hole of ten bars
+    data = build({"A": bars("A", times), "B": TWO["B"]}, max_gap_ns=3)
+    for segment in SEGMENTS:
+        windows = data.windows(segment, labelled=False)
+        row = data.rows(windows)
+        expected = np.where(windows.groups == 0, np.where(row < 40, WARMUP, 40), WARMUP)
+        np.testing.assert_array_equal(windows.starts - data.offsets[windows.groups], expected)
+        assert (windows.starts <= windows.ends - (WINDOW - 1)).all()
+        assert np.isfinite(data.matrix[windows.starts]).all()
+    some = data.windows("train").take(slice(3, 6))
+    np.testing.assert_array_equal(some.starts, data.windows("train").starts[3:6])
+    np.testing.assert_array_equal(some.series_starts(), some.starts)
+
+
+def test_without_known_starts_every_window_is_a_series_of_its_own():
+    windows = replace(build().windows("train"), starts=None)
+    np.testing.assert_array_equal(windows.series_starts(), windows.ends - (WINDOW - 1))
+    assert windows.take(slice(0, 2)).starts is None

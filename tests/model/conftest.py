@@ -1,65 +1,32 @@
 """The official package's weights, outputs and gradients, and the layers that must reproduce them."""
 
-import json
+import sys
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import pytest
 
-DATA = Path(__file__).parents[1] / "data"
+GOLDEN = Path(__file__).parents[1] / "data" / "golden"
+
+# The recorded cases are read and run by the benchmark that checks any directory of them.
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
 
-class Golden(NamedTuple):
-    """One recorded case of the official package (xlstm 2.0.6, PyTorch, float32)."""
+@pytest.fixture(scope="session")
+def golden_case():
+    """Return a function: name to the recorded case."""
+    import golden_cases
 
-    layer: object
-    x: np.ndarray
-    y: np.ndarray
-    y_float64: np.ndarray
-    dy: np.ndarray
-    dx: np.ndarray
-    weights: dict
-    gradients: dict
-    error: float
-
-
-def _layer(name, dtype, return_sequences):
-    from simengine.model.block import MLSTMBlock, SLSTMBlock, XLSTMBlockStack
-
-    options = {"heads": 4, "return_sequences": return_sequences, "dtype": dtype}
-    if name == "mlstm_block":
-        return MLSTMBlock(num_blocks=2, **options)
-    if name == "slstm_block":
-        return SLSTMBlock(index=1, num_blocks=2, **options)
-    return XLSTMBlockStack(["mlstm", "slstm"], **options)
+    config = golden_cases.read_config(GOLDEN)
+    return lambda name: golden_cases.read_case(GOLDEN, name, config[name])
 
 
 @pytest.fixture
-def golden():
-    """Return a function (name, dtype) to the recorded case with its weights loaded."""
-    from simengine.model.official import load_official_state
+def golden_layer(golden_case):
+    """Return a function (name, dtype, further arguments) to the case and the layer with its weights."""
+    import golden_runs
 
-    config = json.loads((DATA / "xlstm_golden.json").read_text())
-
-    def load(name, dtype="float32", return_sequences=True):
-        with np.load(DATA / f"{name}.npz") as file:
-            case = dict(file)
-        layer = _layer(name, dtype, return_sequences)
-        layer.build(case["x"].shape)
-        weights = {key[2:]: value for key, value in case.items() if key.startswith("w:")}
-        load_official_state(layer, weights)
-        y = case["y"].astype(np.float64)
-        return Golden(
-            layer=layer,
-            x=case["x"].astype(dtype),
-            y=y,
-            y_float64=y + case["y64_minus_y_e6"].astype(np.float64) * 1e-6,
-            dy=np.cos(0.1 * np.arange(y.size)).reshape(y.shape).astype(dtype),
-            dx=case["dx"],
-            weights=weights,
-            gradients={key[2:]: value for key, value in case.items() if key.startswith("g:")},
-            error=config[name]["err_f32_vs_f64"],
-        )
+    def load(name, dtype="float32", **arguments):
+        case = golden_case(name)
+        return case, golden_runs.build(case, dtype, **arguments)
 
     return load

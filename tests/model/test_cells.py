@@ -1,10 +1,11 @@
 """The two recurrences against their definitions, step by step in plain NumPy."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
-from simengine.model.mlstm import MLSTM, mlstm_parallel
-from simengine.model.slstm import SLSTM, slstm_scan
+from simengine.model.memory import mlstm_parallel
+from simengine.model.recurrence import slstm_scan, slstm_step
 
 
 def log_sigmoid(x):
@@ -52,19 +53,29 @@ def test_slstm_scan_is_the_recurrence():
     np.testing.assert_allclose(hidden, slstm_reference(gates, recurrent), rtol=0, atol=1e-13)
 
 
+def assert_slopes_are_the_numerical_ones(total, sources):
+    """Compare dL along one random direction per source."""
+    sources = [tf.constant(source) for source in sources]
+    rng = np.random.default_rng(100)
+    with tf.GradientTape() as tape:
+        tape.watch(sources)
+        value = total(*sources)
+    for place, gradient in enumerate(tape.gradient(value, sources)):
+        direction, sides = rng.normal(size=gradient.shape), []
+        for sign in (1, -1):
+            moved = [*sources]
+            moved[place] = moved[place] + sign * 1e-5 * direction
+            sides.append(float(total(*moved)))
+        assert np.sum(gradient * direction) == pytest.approx((sides[0] - sides[1]) / 2e-5, rel=1e-6), place
+
+
 def test_the_written_slstm_gradient_is_the_numerical_one():
     rng = np.random.default_rng(1)
     gates, recurrent = rng.normal(size=(5, 2, 2, 8)), rng.normal(size=(2, 2, 8))
     weights = rng.normal(size=(5, 2, 2, 2))
-
-    def total(g, r):
-        return tf.reduce_sum(slstm_scan(g, r) * weights)
-
-    exact, numerical = tf.test.compute_gradient(
-        total, [tf.constant(gates), tf.constant(recurrent)], delta=1e-6
+    assert_slopes_are_the_numerical_ones(
+        lambda g, r: tf.reduce_sum(slstm_scan(g, r) * weights), [gates, recurrent]
     )
-    for ours, differences in zip(exact, numerical, strict=True):
-        np.testing.assert_allclose(ours, differences, rtol=0, atol=2e-8)
 
 
 def test_slstm_gates_far_from_zero_stay_finite():
@@ -90,22 +101,55 @@ def test_mlstm_parallel_form_is_the_recurrence():
     np.testing.assert_allclose(last, expected[:, :, -1:], rtol=0, atol=1e-11)
 
 
-def test_biases_of_the_mlstm_projections_reach_output_and_gates():
-    layer = MLSTM(2, use_bias=True, dtype="float64")
-    x = np.random.default_rng(4).normal(size=(2, 6, 8))
-    before = layer(x).numpy()
-    layer.input_gate.assign(tf.random.stateless_normal(layer.input_gate.shape, (1, 2), dtype="float64"))
-    gated = layer(x).numpy()
-    assert np.abs(gated - before).max() > 1e-4
-    for name, bias in layer.biases.items():
-        bias.assign_add(tf.linspace(tf.constant(0.1, "float64"), 0.3, bias.shape[0]))
-        changed = layer(x).numpy()
-        assert np.abs(changed - gated).max() > 1e-6, name
-        gated = changed
+def slstm_inputs(seed, steps=5):
+    rng = np.random.default_rng(seed)
+    gates, recurrent = 2 * rng.normal(size=(steps, 2, 3, 8)), rng.normal(size=(2, 2, 8))
+    h, c, m = rng.normal(size=(3, 2, 3, 2))
+    return [tf.constant(x) for x in (gates, recurrent, h, c, np.exp(rng.normal(size=h.shape)), m)]
 
 
-def test_slstm_without_convolution():
-    layer = SLSTM(2, conv_kernel=0)
-    x = np.random.default_rng(5).normal(size=(2, 6, 8)).astype(np.float32)
-    assert layer(x).shape == (2, 6, 8)
-    assert not [weight.path for weight in layer.weights if "conv" in weight.path]
+def test_an_slstm_sequence_in_two_parts_is_the_whole():
+    gates, recurrent, *start = slstm_inputs(6)
+    whole, last = slstm_scan(gates, recurrent, initial_state=start, return_state=True)
+    first, state = slstm_scan(gates[:3], recurrent, initial_state=start, return_state=True)
+    second, end = slstm_scan(gates[3:], recurrent, initial_state=state, return_state=True)
+    np.testing.assert_allclose(tf.concat([first, second], 0), whole, rtol=0, atol=1e-14)
+    for ours, theirs in zip(end, last, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-14)
+    state = tuple(start)
+    for t in range(gates.shape[0]):
+        state = slstm_step(gates[t], recurrent, state)
+        np.testing.assert_allclose(state[0], whole[t], rtol=0, atol=1e-14)
+
+
+def test_the_slstm_gradient_flows_through_the_state():
+    sources = slstm_inputs(7)
+    rng = np.random.default_rng(8)
+    mask = tf.constant(rng.choice([0.0, 2.0], size=(2, 3, 2)))
+    weights = rng.normal(size=(5, 2, 3, 2))
+
+    def total(gates, recurrent, *start):
+        first, state = slstm_scan(
+            gates[:3], recurrent, initial_state=start, recurrent_mask=mask, return_state=True
+        )
+        second = slstm_scan(gates[3:], recurrent, initial_state=state, recurrent_mask=mask)
+        return tf.reduce_sum(tf.concat([first, second], 0) * weights)
+
+    assert_slopes_are_the_numerical_ones(total, sources)
+
+
+def test_an_slstm_state_of_zeros_is_the_beginning():
+    # The official implementation begins with zeros, m among them, and ignores m in the first step.
+    gates, recurrent, *start = slstm_inputs(9)
+    zeros = tuple(tf.zeros_like(x) for x in start)
+    expected, last = slstm_scan(gates, recurrent, return_state=True)
+    hidden, state = slstm_scan(gates, recurrent, initial_state=zeros, return_state=True)
+    np.testing.assert_array_equal(hidden, expected)
+    np.testing.assert_array_equal(state[3], last[3])
+
+
+def test_the_recurrent_mask_stands_between_hidden_state_and_weights():
+    gates, recurrent, *_ = slstm_inputs(10)
+    mask = np.random.default_rng(11).choice([0.0, 2.0], size=(2, 1, 2))
+    masked = slstm_scan(gates, recurrent, recurrent_mask=tf.constant(np.tile(mask, (1, 3, 1))))
+    np.testing.assert_allclose(masked, slstm_scan(gates, recurrent * mask[:, 0, :, None]), rtol=0, atol=1e-14)

@@ -29,7 +29,9 @@ def assert_same_weights(first, second):
         np.testing.assert_array_equal(array, second[name], err_msg=name)
 
 
-@pytest.mark.parametrize("blocks", [("mlstm",), ("slstm",), ("mlstm", "slstm"), ("slstm", "mlstm")])
+@pytest.mark.parametrize(
+    "blocks", [("mlstm",), ("slstm",), ("mlstm", "slstm"), ("slstm", "mlstm"), ("mlstm_large",)]
+)
 def test_windows_become_finite_logits_in_any_batch_size(batch, blocks):
     model = small(blocks=blocks)
     logits = model(batch)
@@ -87,7 +89,9 @@ def test_initial_weights_have_the_published_spread():
 
 
 def test_the_architecture_survives_json():
-    model = small(block_dropout=0.1, conv_kernel=3, blocks=["slstm", "mlstm"])
+    options = {"precision": "mixed_bfloat16", "head_bias": [0.1, -0.2, 0.3], "stateful": True}
+    model = small(block_dropout=0.1, conv_kernel=3, blocks=["slstm", "mlstm"], **options)
+    assert {**model.architecture, **options} == model.architecture
     config = json.loads(json.dumps(classifier_config(model)))
     again = classifier_from_config(config)
     assert classifier_config(again) == config
@@ -95,8 +99,88 @@ def test_the_architecture_survives_json():
     assert_same_weights(named_weights(model), named_weights(model.__class__.from_config(model.get_config())))
 
 
-def test_layers_can_be_serialised():
-    for layer in small().layers:
+OLD = {
+    "n_features": 5,
+    "length": 12,
+    "embedding": 8,
+    "heads": 2,
+    "blocks": ["mlstm", "slstm"],
+    "dropout": 0.25,
+    "block_dropout": 0.0,
+    "conv_kernel": 4,
+    "seed": 3,
+}
+
+
+def test_an_architecture_of_before_the_newer_options_means_their_defaults(batch):
+    model = classifier_from_config(OLD)
+    assert_same_weights(named_weights(model), named_weights(small()))
+    np.testing.assert_array_equal(model(batch), small()(batch))
+
+
+def test_names_of_weights_are_what_stored_runs_hold():
+    memory = ["down", "forget_gate", "forget_gate_bias", "input_gate", "input_gate_bias", "key", "query"]
+    memory += ["scale", "skip", "up", "value", "conv/bias", "conv/kernel"]
+    second = ["cell_gate", "forget_gate", "input_gate", "output_gate", "recurrent", "bias", "scale"]
+    second += ["conv/bias", "conv/kernel"]
+    expected = {f"xlstm/block_0/{name}" for name in ["norm/scale", *(f"memory/{n}" for n in memory)]}
+    expected |= {f"xlstm/block_1/memory/{name}" for name in second}
+    expected |= {f"xlstm/block_1/{name}" for name in ["norm/scale", "ffn_norm/scale", "ffn/up", "ffn/down"]}
+    expected |= {"xlstm/norm/scale", "embedding/kernel", "embedding/bias", "logits/kernel", "logits/bias"}
+    assert set(named_weights(small())) == expected
+
+
+OTHER = {
+    "conv_kernel": 0,
+    "qkv_block": 2,
+    "proj_factor": 9.0,
+    "ffn_factor": 9.0,
+    "activation": "swish",
+    "use_bias": True,
+    "final_norm": False,
+    "head_bias": (1.0, 0.0, -1.0),
+    "precision": "mixed_bfloat16",
+}
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_every_option_reaches_the_network(batch, name):
+    plain, other = small(), small(**{name: OTHER[name]})
+    shapes = [{name: w.shape for name, w in named_weights(model).items()} for model in (plain, other)]
+    assert shapes[0] != shapes[1] or np.abs(plain(batch) - other(batch)).max() > 1e-6
+    assert np.isfinite(other(batch)).all()
+
+
+@pytest.mark.parametrize("options", [{"form": "recurrent"}, {"form": "chunkwise", "chunk_size": 5}])
+def test_the_form_of_the_memory_changes_nothing(batch, options):
+    np.testing.assert_allclose(small(**options)(batch), small()(batch), atol=2e-6)
+
+
+def test_the_head_starts_at_the_bias_that_it_is_told(batch):
+    prior = np.log([0.2, 0.3, 0.5])
+    plain, shifted = small()(batch), small(head_bias=prior.tolist())(batch)
+    np.testing.assert_allclose(shifted - plain, np.tile(prior, (6, 1)), atol=1e-6)
+
+
+def test_mixed_precision_stays_close_and_logits_are_float32(batch):
+    plain, mixed = small(), small(precision="mixed_bfloat16")
+    assert_same_weights(named_weights(plain), named_weights(mixed))
+    logits = mixed(batch)
+    assert logits.dtype == tf.float32
+    assert 1e-5 < np.abs(logits - plain(batch)).max() < 0.05
+
+
+def test_recurrent_dropout_drops_in_training_alone(batch):
+    model = small(blocks=["slstm"], recurrent_dropout=0.5, dropout=0.0)
+    recurrent = model.get_layer("xlstm").blocks[0].memory.recurrent
+    recurrent.assign(np.random.default_rng(0).normal(size=recurrent.shape))
+    np.testing.assert_array_equal(model(batch), model(batch))
+    assert np.abs(model(batch, training=True) - model(batch)).max() > 1e-4
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_layers_can_be_serialised(precision):
+    for layer in small(precision=precision, head_bias=(0.1, 0.2, 0.3)).layers:
         again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
         assert again.get_config() == layer.get_config()
 
@@ -108,12 +192,19 @@ def test_layers_can_be_serialised():
         ({"heads": 0}, "heads must be at least 1; received 0"),
         ({"embedding": 0}, "embedding must be at least 1; received 0"),
         ({"blocks": ()}, "blocks must name at least one block; received none"),
-        ({"blocks": ["mlstn"]}, "unknown block 'mlstn' (did you mean 'mlstm'?); known: mlstm, slstm"),
-        ({"dropout": 1.0}, "dropout must be at least 0 and below 1; received 1.0"),
-        ({"conv_kernel": 0}, "conv_kernel must be at least 1; received 0"),
         (
-            {"embedding": 32, "heads": 32},
-            "qkv_block must be a positive divisor of the width of an mLSTM head; received 4 for 2",
+            {"blocks": ["mlstn"]},
+            "unknown block 'mlstn' (did you mean 'mlstm'?); known: mlstm, mlstm_large, slstm",
+        ),
+        ({"dropout": 1.0}, "dropout must be at least 0 and below 1; received 1.0"),
+        ({"conv_kernel": -1}, "conv_kernel must be at least 0; received -1"),
+        ({"recurrent_dropout": -0.1}, "recurrent_dropout must be at least 0 and below 1; received -0.1"),
+        ({"precision": "half"}, "unknown precision 'half'; known: float32, mixed_bfloat16"),
+        ({"head_bias": [0, 1]}, "head_bias must be 3 finite numbers; received [0, 1]"),
+        ({"form": "fast"}, "unknown form of the mLSTM 'fast'; known: chunkwise, parallel, recurrent"),
+        (
+            {"qkv_block": 3},
+            "qkv_block must be a positive divisor of the inner width of the mLSTM; received 3 for 64",
         ),
     ],
 )

@@ -49,6 +49,23 @@ def test_a_killed_training_ends_with_the_same_bytes(tiny_model, windows, context
         assert value.tobytes() == resumed.get_state()["weights"][name].tobytes(), name
 
 
+def test_a_killed_training_with_an_average_ends_with_the_same_bytes(tiny_model, windows, context, tmp_path):
+    def model():
+        made = tiny_model()
+        made.ema, made.weight_decay = 0.95, 0.1
+        return made
+
+    train, val = windows(150), windows(60, seed=1)
+    whole, resumed, plain = model(), model(), tiny_model()
+    expected = whole.fit(train, val, context(epochs=3))
+    with pytest.raises(KilledError):
+        model().fit(train, val, context(epochs=3, checkpoint=tmp_path, on_epoch=kill_after(2)))
+    assert resumed.fit(train, val, context(epochs=3, checkpoint=tmp_path)) == expected
+    assert plain.fit(train, val, context(epochs=3)) != expected
+    for name, value in whole.get_state()["weights"].items():
+        assert value.tobytes() == resumed.get_state()["weights"][name].tobytes(), name
+
+
 def test_a_finished_training_is_not_repeated(tiny_model, windows, context, tmp_path):
     train, val = windows(150), windows(60, seed=1)
     first, again = tiny_model(), tiny_model()
@@ -77,6 +94,26 @@ def test_a_checkpoint_of_other_options_is_refused(tiny_model, windows, context, 
     tiny_model().fit(train, val, context(checkpoint=tmp_path, epochs=1, reweighter=first))
     with pytest.raises(RunError, match="belongs to a training on other data or settings"):
         tiny_model().fit(train, val, context(checkpoint=tmp_path, epochs=1, reweighter=other))
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("ema", 0.9),
+        ("weight_decay", 0.1),
+        ("head_bias", "class_prior"),
+        ("jit_compile", True),
+        ("dropout", 0.3),
+    ],
+)
+def test_a_checkpoint_of_another_model_option_is_refused(
+    tiny_model, windows, context, tmp_path, option, value
+):
+    train, val, other = windows(70), windows(40, seed=1), tiny_model()
+    tiny_model().fit(train, val, context(checkpoint=tmp_path, epochs=1))
+    setattr(other, option, value)
+    with pytest.raises(RunError, match="belongs to a training on other data or settings"):
+        other.fit(train, val, context(checkpoint=tmp_path, epochs=1))
 
 
 def test_a_damaged_checkpoint_is_refused(tiny_model, windows, context, tmp_path):

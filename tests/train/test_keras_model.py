@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from simengine.errors import PluginError, RunError
+from simengine.errors import DataError, PluginError, RunError
+from simengine.evaluate.classification import nll
+from simengine.evaluate.logproba import log_softmax
 
 
 @pytest.fixture
@@ -49,6 +51,74 @@ def test_state_of_other_options_is_refused(trained, tiny_model):
     assert str(error.value) == (
         "the saved TinyModel has dropout = 0.2, this one has 0.5: use the options that it was trained with"
     )
+
+
+def test_a_record_from_before_an_option_counts_as_its_default(fading_model, windows, context):
+    train = windows(40)
+    model = fading_model(stateful=False)
+    model.fit(train, train, context(epochs=1))
+    state = model.get_state()
+    for name in ("ema", "weight_decay", "chunk"):
+        del state["architecture"][name]
+    restored = fading_model(stateful=False)
+    restored.set_state(state)
+    np.testing.assert_array_equal(restored.predict_logits(train), model.predict_logits(train))
+    with pytest.raises(RunError) as error:
+        fading_model(stateful=False, ema=0.9).set_state(state)
+    assert str(error.value) == (
+        "the saved FadingModel has ema = None, this one has 0.9: use the options that it was trained with"
+    )
+
+
+def test_options_of_the_computation_alone_are_not_recorded(trained, tiny_model, windows):
+    other, some = tiny_model(), windows(30, seed=2)
+    other.jit_compile = True
+    other.set_state(trained.get_state())
+    np.testing.assert_array_equal(other.predict_logits(some), trained.predict_logits(some))
+    assert "jit_compile" not in other.get_state()["architecture"]
+
+
+def test_the_class_prior_is_where_the_head_starts(model, windows, context):
+    train, still = windows(300), 1e-12
+    model.head_bias = "class_prior"
+    model.fit(train, train, context(epochs=1, learning_rate=still))
+    bias = model.get_state()["weights"]["logits/bias"]
+    np.testing.assert_allclose(bias, np.log(np.bincount(train.labels) / 300), atol=1e-6)
+
+
+def test_a_head_of_another_name_or_an_empty_class_has_no_prior(tiny_model, windows, context):
+    class Renamed(tiny_model):
+        def build(self, n_features, length, seed):
+            import keras
+
+            inputs = keras.Input((length, n_features))
+            logits = keras.layers.Dense(3, name="scores")(keras.layers.Flatten()(inputs))
+            return keras.Model(inputs, logits, name="mine")
+
+    model, train = Renamed(), windows(60)
+    model.head_bias = "class_prior"
+    with pytest.raises(PluginError) as error:
+        model.fit(train, train, context())
+    assert str(error.value) == (
+        "model.head_bias class_prior: network mine needs a layer called 'logits' with a bias of 3; "
+        "name its last layer so, or use zeros"
+    )
+    train.labels[train.labels == 2] = 1
+    with pytest.raises(
+        DataError, match=r"^model\.head_bias class_prior needs every class, but none of the 60"
+    ):
+        model.fit(train, train, context())
+
+
+def test_the_average_of_the_weights_is_what_is_validated_and_kept(tiny_model, windows, context):
+    train, val = windows(200), windows(100, seed=1)
+    plain, averaged = tiny_model(), tiny_model()
+    averaged.ema = 0.9
+    records = [model.fit(train, val, context(epochs=1, learning_rate=0.1)) for model in (plain, averaged)]
+    assert records[0][0].train_loss == records[1][0].train_loss
+    kept = nll(log_softmax(averaged.predict_logits(val)), val.labels)
+    assert records[1][0].val_nll == pytest.approx(kept, rel=1e-6)
+    assert kept != pytest.approx(records[0][0].val_nll, rel=1e-3)
 
 
 def test_an_untrained_model_says_so(model, windows):

@@ -1,0 +1,1 @@
+"""The xLSTM cells as fused CPU kernels, forward and backward, for TensorFlow."""
