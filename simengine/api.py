@@ -1,7 +1,8 @@
 """The Python API: every verb of the command line has its function here, with the same parameters.
 
 A verb of one word has a function of its name. `data_check`, `data_make`, `plugins` (the list), `plugin`
-(one component) and `new_plugin` are what the verbs below ``data`` and ``plugins`` call.
+(one component) and `new_plugin` are what the verbs below ``data`` and ``plugins`` call. `load_model` has no
+verb: it hands a trained model to Python.
 
 >>> from simengine import api
 >>> result = api.run("config.yaml", overrides=["training.epochs=5"])  # doctest: +SKIP
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from simengine.pipeline import RunResult
     from simengine.plugin.registry import Registry
     from simengine.rerun import Retraded
+    from simengine.steps.restored import TrainedModel
     from simengine.steps.sweep import Swept
 
 ConfigSource = str | Path | Mapping[str, Any]
@@ -297,6 +299,28 @@ def explain(
 def analyze_feature_importance_shap(run: str | Path, **options: Any) -> Explanation:  # noqa: ANN401
     """Return `explain` (run, ...): the same call under the name that it is often looked for."""
     return explain(run, **options)
+
+
+def load_model(run: str | Path, *, plugins: Sequence[object] = ()) -> TrainedModel:
+    """Return the model of a finished run, with what was fitted around it, to score further bars.
+
+    Parameters
+    ----------
+    run : str or Path
+        A finished run directory.
+    plugins : sequence of object
+        As in `run`.
+
+    Returns
+    -------
+    TrainedModel
+        ``model``; ``inputs(bars)`` gives the scaled features that it is fed with, ``decide(logits)``
+        calibrated probabilities and signals. docs/streaming.md has an example.
+    """
+    from simengine.steps.restored import load_trained
+
+    run_dir = _finished(run)
+    return load_trained(run_dir, *_trained(run_dir, plugins))
 
 
 def report(run: str | Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -57,9 +57,15 @@ def show(kind: str, name: str, config: Config = None, as_json: Json = False) -> 
     output.emit(f"{details['kind']}: {details['name']}   from {details['plugin']}\n")
     output.emit(details["doc"])
     output.emit("\noptions" if details["options"] else "\nno options")
-    output.rows(
-        [(o["name"], f"{o['type']}, default {o['default']}: {o['description']}") for o in details["options"]]
-    )
+    output.rows([(option["name"], _explained(option)) for option in details["options"]])
+
+
+def _explained(option: dict[str, Any]) -> str:
+    """Return type, default and description of an option; the default as a config would have it."""
+    from simengine.config.strict_yaml import dump_inline
+
+    default = "required" if option["required"] else f"default {dump_inline(option['default'])}"
+    return f"{option['type']}, {default}: {option['description']}"
 
 
 @app.command("new")

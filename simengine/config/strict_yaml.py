@@ -122,6 +122,14 @@ def dump(value: Any) -> str:  # noqa: ANN401
     return text
 
 
+def dump_inline(value: Any) -> str:  # noqa: ANN401
+    """Return ``value`` as YAML on one line, as it may stand behind a key."""
+    text: str = yaml.dump(
+        [value], Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=sys.maxsize, default_flow_style=True
+    )
+    return text.strip()[1:-1]
+
+
 def _check_events(text: str, origin: str) -> None:
     # Composing is recursive: depth must be known to be small before it starts.
     depth = nodes = documents = 0

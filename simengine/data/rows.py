@@ -67,7 +67,7 @@ def join_symbols(
     counts = {"holes": 0, "long_holes": 0, "windows_lost_to_holes": 0, "labels_lost_to_holes": 0}
     for first, bars in zip(offsets[:-1].tolist(), bars_by_symbol.values(), strict=True):
         part = slice(first, first + len(bars))
-        matrix[part] = _features_of(bars, features)
+        matrix[part] = features_of(bars, features)
         raw = _labels_of(bars, labeler)
         holes = _holes_of(bars, max_gap_ns)
         labels[part] = np.where(holes.same_side(labeler.horizon_bars), raw, UNDEFINED)
@@ -88,7 +88,16 @@ def _holes_of(bars: Bars, max_gap_ns: int | None) -> Holes:
         raise DataError(f"{bars.symbol}: {error}") from None
 
 
-def _features_of(bars: Bars, features: Features) -> Float32Array:
+def features_of(bars: Bars, features: Features) -> Float32Array:
+    """Return the unscaled features (n, F) of one symbol after checking them.
+
+    Raises
+    ------
+    DataError
+        A feature is NaN or infinite after its warm-up.
+    PluginError
+        The features break their contract.
+    """
     values = features.compute(bars)
     expected = (len(bars), len(features.names))
     if values.shape != expected or values.dtype != np.float32:

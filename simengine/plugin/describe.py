@@ -76,4 +76,4 @@ def _type_text(option: Mapping[str, Any]) -> str:
         return "{" + ", ".join(option["properties"]) + "}"
     bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
     limits = [f"{sign} {option[key]}" for key, sign in bounds.items() if key in option]
-    return " ".join([str(option.get("type", "any")), *limits])
+    return " ".join(filter(None, [str(option.get("type", "any")), ", ".join(limits)]))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import keras
 
     from simengine.data.windows import WindowSet
+    from simengine.model.streaming import Stream, StreamMode
     from simengine.plugin.kinds import BatchTransform
     from simengine.train.context import TrainContext
     from simengine.train.options import FitOptions
@@ -188,6 +189,36 @@ class KerasSignalModel(ABC):
         if "carried" not in self._functions:
             self._functions["carried"] = carrying_logits(network, shape, self.chunk, windows.n_features)
         return predict_carried(self._functions["carried"], shape, self.chunk, windows)
+
+    def stream(
+        self, mode: StreamMode = "windowed_exact", *, allow_window_trained: bool = False
+    ) -> Stream:
+        """Return what scores one bar at a time with the trained weights, see `simengine.model.streaming`.
+
+        Parameters
+        ----------
+        mode : {"windowed_exact", "stateful"}
+            Whether bars count within windows only, or all since the start.
+        allow_window_trained : bool
+            Allow "stateful" for a model that was trained on windows.
+
+        Raises
+        ------
+        RunError
+            Before `fit` or `set_state`.
+        PluginError
+            When the network has no ``stream`` method.
+        ValueError
+            When the mode is unknown, or does not fit the model.
+        """
+        opened = getattr(self.network, "stream", None)
+        if not callable(opened):
+            raise PluginError(
+                f"model {type(self).__name__}: its network {self.network.name} has no stream method, so it "
+                "cannot score bar by bar; use model: xlstm, or predict_logits on windows"
+            )
+        result: Stream = opened(mode, allow_window_trained=allow_window_trained)
+        return result
 
     def get_state(self) -> dict[str, Any]:
         """Return ``{"architecture": options and input shape, "weights": {name: array}}``."""

@@ -17,7 +17,7 @@ import golden  # noqa: E402 - it stands beside the project
 
 CONFIG = json.loads((GOLDEN / "config.json").read_text())
 LAYERS = [name for name, entry in CONFIG.items() if "config" in entry]
-SMALL = ("slstm_conv0_h1_nogn", "stack_ms_nonorm")
+SMALL = ("slstm_conv0_h1_nogn", "stack_ss_nonorm")
 # Building the graph of each case takes longer than running its operations.
 EAGER = [replace(path, mode="eager") for path in golden.PATHS if path.mode == "graph"]
 
@@ -56,7 +56,7 @@ def test_float64_equals_the_official_float64_output(golden_layer, name):
     np.testing.assert_allclose(layer(case.x.astype("float64")), case.y64, rtol=0, atol=3e-8)
 
 
-@pytest.mark.parametrize("name", ["slstm_block", "mlstm_block", "stack_ms_nonorm", "large_block_small"])
+@pytest.mark.parametrize("name", ["slstm_block", "mlstm_block", "stack_ss_nonorm", "large_block_small"])
 def test_last_step_alone_equals_the_last_of_all_steps(golden_layer, name):
     case, every = golden_layer(name, "float64")
     _, last = golden_layer(name, "float64", return_sequences=False)
@@ -82,9 +82,9 @@ def test_no_step_sees_a_later_one(golden_layer, name):
 
 
 def test_a_wrong_weight_breaks_every_limit(golden_case):
-    case = golden_case("stack_ms_nonorm")
+    case = golden_case("stack_ss_nonorm")
     weights = dict(case.weights)
-    name = "blocks.0.xlstm.mlstm_cell.fgate.bias"
+    name = "blocks.0.xlstm.slstm_cell._bias_"
     weights[name] = weights[name] + np.float32(1e-2)
     row = golden.check_layer(replace(case, weights=weights), EAGER[0])
     assert not any(figure.within for figure in row.figures.values())

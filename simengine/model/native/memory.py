@@ -102,16 +102,15 @@ def _weigh_back(sums: Array, first: int, pairs: Array, factor: Array, dpairs: Ar
         # The normaliser is |sum| where that is larger, else a constant.
         by_sum = choose(summed, along, along * -1.0) * inverse * inverse * -1.0
         by_sum = choose(size - smallest, by_sum, zero)
-        da = zero
+        # The weights do not depend on a[t], which cancels in them; the constant is exp(-a[t]) times another.
+        store(dsums, 0, t, choose(size - smallest, zero, along * inverse * inverse * smallest))
         for s in range(t + 1):
             w = load(pairs, t, s)
             by_weight = load(dpairs, t, s) * inverse + by_sum
             by_log = by_weight * w
-            da = da + by_log
             store(dsums, 1, s, load(dsums, 1, s) + by_log)
             store(dpairs, t, s, by_weight * exp(load(sums, 1, s) - largest))
             store(pairs, t, s, w * inverse)
-        store(dsums, 0, t, da)
         for s in range(t + 1, min(t + 1 + REACH, steps)):
             store(dpairs, t, s, zero)
 

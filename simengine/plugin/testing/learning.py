@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from simengine.data.windows import WindowSet
+from simengine.errors import ConfigError
 from simengine.plugin.testing.case import Case
 from simengine.plugin.testing.samples import make_labels, make_scores
 from simengine.seed import stream
@@ -142,11 +143,23 @@ def check_model(case: Case) -> None:
     part = model.predict_logits(val.take(np.arange(7, 20)))
     close = np.allclose(part, logits[7:20], rtol=1e-3, atol=1e-4)
     case.expect(close, "a window's logits depend on the other windows")
-    mirrored = model.predict_logits(val, _negated)
-    case.array(mirrored, "predict_logits() with a transform", (len(val), 3), np.float32)
+    _check_transform(case, model, val)
     second = case.fresh()
     second.fit(train, val, _context(case))
     case.same(logits, second.predict_logits(val), "two trainings with the same seed differ")
+
+
+def _check_transform(case: Case, model: Any, windows: WindowSet) -> None:  # noqa: ANN401
+    """Expect logits of transformed windows, or that a model which carries state refuses to transform."""
+    try:
+        mirrored = model.predict_logits(windows, _negated)
+    except ConfigError:
+        if not getattr(model, "stateful", False):
+            raise
+        return
+    refused = "a stateful model must refuse to transform single windows, with a ConfigError"
+    case.expect(not getattr(model, "stateful", False), refused)
+    case.array(mirrored, "predict_logits() with a transform", (len(windows), 3), np.float32)
 
 
 def _negated(batch: Float32Array) -> Float32Array:
@@ -159,7 +172,8 @@ def _windows(case: Case, n: int, start: int) -> WindowSet:
     matrix = rng.standard_normal((400, n_features)).astype(np.float32)
     ends = np.arange(start + length, start + length + n, dtype=np.int32)
     labels = np.digitize(matrix[ends, 0] + 0.5 * rng.standard_normal(n), [-0.5, 0.4]).astype(np.int8)
-    return WindowSet(matrix, ends, labels, np.zeros(n, np.int16), length)
+    # One series from row 0 on, for models that carry state over bars.
+    return WindowSet(matrix, ends, labels, np.zeros(n, np.int16), length, np.zeros(n, np.int32))
 
 
 def _context(case: Case) -> TrainContext:

@@ -1,0 +1,132 @@
+"""A finished run's model with everything around it that was fitted, to score bars with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simengine.data.checks import validate
+from simengine.data.rows import features_of
+from simengine.data.scale import Scaler
+from simengine.errors import ConfigError
+from simengine.plugin.check import check_config
+from simengine.predict import apply_inference, log_softmax
+from simengine.steps.infer import restore_inference
+from simengine.steps.learn import restore_model
+from simengine.steps.parts import build_parts
+from simengine.steps.prepare import SCALER
+
+if TYPE_CHECKING:
+    from simengine.config.schema import Config
+    from simengine.plugin.kinds import Calibrator, Decision, Features, Model, Source, TestTimeTransform
+    from simengine.plugin.registry import Registry
+    from simengine.rundir import RunDir
+    from simengine.types import Bars, Float32Array, FloatArray, LabelArray
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """The fitted parts of a run between bars and signals.
+
+    Parameters
+    ----------
+    model : Model
+        With the weights of the run.
+    features, scaler : Features, Scaler
+        What `inputs` applies to bars.
+    calibrator, decision : Calibrator or None, Decision
+        What `decide` applies to logits.
+    views : tuple of TestTimeTransform
+        ``inference.tta`` of the run.
+    source : Source
+        Where the bars of the run come from; ``load()`` reads them again.
+    """
+
+    model: Model
+    features: Features
+    scaler: Scaler
+    calibrator: Calibrator | None
+    decision: Decision
+    views: tuple[TestTimeTransform, ...]
+    source: Source
+
+    @property
+    def warmup(self) -> int:
+        """Bars at the start of a symbol whose features are not known yet."""
+        return self.features.warmup
+
+    def inputs(self, bars: Bars) -> Float32Array:
+        """Return the features of bars as the model is fed with them: scaled by what train rows taught.
+
+        Parameters
+        ----------
+        bars : Bars
+            n consecutive bars of one symbol.
+
+        Returns
+        -------
+        float32 array, shape (n, F)
+            Row t uses bars up to t; the first `warmup` rows may be NaN.
+
+        Raises
+        ------
+        DataError
+            When the bars are none that a market can have, or a feature is not finite after its warm-up.
+        """
+        validate({bars.symbol: bars}, f"bars of {bars.symbol}")
+        return self.scaler.transform(features_of(bars, self.features))
+
+    def decide(self, logits: Float32Array) -> tuple[FloatArray, LabelArray]:
+        """Return calibrated probabilities and signals, as the run makes them from its model's logits.
+
+        Parameters
+        ----------
+        logits : array, shape (n, 3)
+            Of the model or its stream, all finite.
+
+        Returns
+        -------
+        proba : float64 array, shape (n, 3)
+        signals : int8 array, shape (n,)
+            0 SELL, 1 HOLD, 2 BUY.
+
+        Raises
+        ------
+        ConfigError
+            When the run averages views of its windows, of which one row of logits knows nothing.
+        DataError
+            When the logits have another shape or are not finite.
+        """
+        if not all(getattr(view, "is_identity", False) for view in self.views):
+            names = ", ".join(type(view).__name__ for view in self.views)
+            raise ConfigError(
+                f"inference.tta: this run averages the views {names} of each window, which one row of logits "
+                "cannot stand for; train with [identity], or score windows with simengine.predict.score"
+            )
+        scores = log_softmax(np.asarray(logits))
+        log_proba, signals = apply_inference(scores, self.calibrator, self.decision)
+        return np.exp(log_proba), signals
+
+
+def load_trained(run_dir: RunDir, config: Config, registry: Registry) -> TrainedModel:
+    """Restore what a finished run fitted.
+
+    Raises
+    ------
+    RunError
+        When the run holds no trained model.
+    """
+    parts = build_parts(check_config(config, registry), registry)
+    restore_model(parts.model, run_dir)
+    restore_inference(parts, run_dir)
+    return TrainedModel(
+        model=parts.model,
+        features=parts.features,
+        scaler=Scaler.from_dict(run_dir.read_json(SCALER)),
+        calibrator=parts.calibrator,
+        decision=parts.decision,
+        views=parts.tta,
+        source=parts.source,
+    )
