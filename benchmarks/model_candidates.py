@@ -6,18 +6,12 @@ gradient, Adam with clipping.
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import official_torch
 
 if TYPE_CHECKING:
     import keras
@@ -32,7 +26,6 @@ BURST = 3
 
 LSTM, LSTM_XLA = f"Keras LSTM({WIDTH}) x 2", f"Keras LSTM({WIDTH}) x 2, XLA"
 NATIVE, TENSORFLOW, XLA = "xLSTM, native", "xLSTM, TensorFlow", "xLSTM, TensorFlow, XLA"
-OFFICIAL = "official PyTorch xLSTM"
 
 Sample = dict[str, float]
 """Seconds of a burst: training, inference, training_cpu, inference_cpu."""
@@ -91,13 +84,12 @@ def windows(count: int) -> WindowSet:
 
 def feed_of(model: keras.Model, train: WindowSet, *, jit: bool) -> WindowFeed:
     """Return the input pipeline of a training, its step compiled."""
-    from simengine_plugins.balancers.natural import Natural
-    from simengine_plugins.losses.cross_entropy import CrossEntropy
-
     from simengine.train.context import TrainContext
     from simengine.train.feed import WindowFeed
     from simengine.train.optimizer import Update
     from simengine.train.options import FitOptions
+    from simengine_plugins.balancers.natural import Natural
+    from simengine_plugins.losses.cross_entropy import CrossEntropy
 
     context = TrainContext(Natural(), None, CrossEntropy(), 0, 1, BATCH, 1e-3, clip_norm=1.0)
     feed = WindowFeed(model, train, context)
@@ -151,67 +143,8 @@ def fastest(call: Callable[[], Any]) -> tuple[float, float]:
     return min(walls), min(cpus)
 
 
-def official(python: str | None) -> Candidate | str:
-    """Return the official network, or one line on what is missing.
-
-    Parameters
-    ----------
-    python : str, optional
-        Interpreter of another environment, which stays open as a process and is idle between its turns; by
-        default this one.
-    """
-    sizes = (BATCH, LENGTH, FEATURES, WIDTH)
-    if python is None:
-        reason = official_torch.missing()
-        if reason:
-            return f"{reason}; name the interpreter of an environment that has both: --torch PYTHON"
-        return Candidate(OFFICIAL, lambda: official_torch.measure(*sizes, rounds=BURST))
-    try:
-        process = subprocess.Popen(
-            [python, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-        )
-    except OSError as error:
-        return f"the official PyTorch xLSTM is left out: {python} cannot be run ({error.strerror})"
-    answer = _ask(process, {"missing": True})
-    if answer.get("missing"):
-        return str(answer["missing"])
-    return Candidate(OFFICIAL, lambda: _ask(process, {"sizes": sizes}))
-
-
-def _ask(process: subprocess.Popen[str], question: dict[str, Any]) -> dict[str, Any]:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        process.stdin.write(json.dumps(question) + "\n")
-        answer = process.stdout.readline()
-    except BrokenPipeError:
-        answer = ""
-    if not answer:
-        return {"missing": "the official PyTorch xLSTM is left out: its process ended, see above"}
-    return dict(json.loads(answer))
-
-
-def answer_questions() -> None:
-    """Time the official network whenever a line asks for it: the other end of `official`."""
-    for line in sys.stdin:
-        question = json.loads(line)
-        if "sizes" in question:
-            print(json.dumps(official_torch.measure(*question["sizes"], rounds=BURST)), flush=True)
-        else:
-            print(json.dumps({"missing": official_torch.missing()}), flush=True)
-
-
 def threads() -> int:
     """Return how many threads TensorFlow and the native kernels use."""
     from simengine.model.native.threads import thread_count
 
     return thread_count()
-
-
-def installed_here() -> bool:
-    return importlib.util.find_spec("torch") is not None
-
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
-    answer_questions()

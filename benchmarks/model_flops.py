@@ -9,10 +9,12 @@ sums count as nothing. A backward pass is taken as twice the forward one, withou
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simengine.model.classifier import ClassifierOptions
+if TYPE_CHECKING:
+    from simengine.model.classifier import ClassifierOptions
 
 SIZES = (1024, 2048)
 

@@ -317,10 +317,10 @@ def load_model(run: str | Path, *, plugins: Sequence[object] = ()) -> TrainedMod
         ``model``; ``inputs(bars)`` gives the scaled features that it is fed with, ``decide(logits)``
         calibrated probabilities and signals. docs/streaming.md has an example.
     """
-    from simengine.steps.restored import load_trained
+    from simengine import rerun
 
     run_dir = _finished(run)
-    return load_trained(run_dir, *_trained(run_dir, plugins))
+    return rerun.load_model(run_dir, *_trained(run_dir, plugins))
 
 
 def report(run: str | Path) -> Path:

@@ -1,4 +1,4 @@
-"""What can be done with a trained run: trade it again, compare it, explain it. Nothing is retrained."""
+"""What can be done with a trained run: trade it again, compare, explain, load it. Nothing is retrained."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ from simengine.steps.prepare import (
     load_bars,
     prepare,
 )
+from simengine.steps.restored import TrainedModel, load_trained
 
 if TYPE_CHECKING:
     from simengine.config.schema import Config
@@ -215,6 +216,12 @@ def explain(
     )
     write_explanation(run.path, explanation)
     return explanation
+
+
+def load_model(run: RunDir, config: Config, registry: Registry) -> TrainedModel:
+    """Return the trained model of a run with what was fitted around it."""
+    _warn_of_changed_plugins(run, config)
+    return load_trained(run, config, registry)
 
 
 def sweep(

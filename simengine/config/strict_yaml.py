@@ -7,6 +7,7 @@ tags beyond the core schema, several documents and oversized input are errors of
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -125,7 +126,12 @@ def dump(value: Any) -> str:  # noqa: ANN401
 def dump_inline(value: Any) -> str:  # noqa: ANN401
     """Return ``value`` as YAML on one line, as it may stand behind a key."""
     text: str = yaml.dump(
-        [value], Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=sys.maxsize, default_flow_style=True
+        [value],
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=sys.maxsize,
+        default_flow_style=True,
     )
     return text.strip()[1:-1]
 

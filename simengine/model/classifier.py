@@ -50,6 +50,9 @@ class ClassifierOptions:
     ----------
     embedding : int
         Width of the residual stream.
+    embedding_bias : float
+        Standard deviation of the initial biases of the embedding. The blocks normalise what they see, so
+        that without a bias two bars whose features differ by a factor alone look the same to them.
     heads : int
         Memory heads of every block; divides ``embedding``.
     blocks : sequence of {"mlstm", "slstm", "mlstm_large"}
@@ -85,6 +88,7 @@ class ClassifierOptions:
     """
 
     embedding: int = 16
+    embedding_bias: float = 0.0
     heads: int = 4
     blocks: Sequence[BlockKind] = ("mlstm", "slstm")
     dropout: float = 0.1
@@ -106,7 +110,7 @@ class ClassifierOptions:
 
     def __post_init__(self) -> None:
         require_at_least(1, embedding=self.embedding, heads=self.heads)
-        require_at_least(0, conv_kernel=self.conv_kernel)
+        require_at_least(0, conv_kernel=self.conv_kernel, embedding_bias=self.embedding_bias)
         require_shares(dropout=self.dropout, block_dropout=self.block_dropout)
         require_known("precision", self.precision, get_args(Precision))
         if self.embedding % self.heads:
@@ -189,12 +193,19 @@ class XLSTMClassifier(keras.Model):
         require_at_least(1, n_features=n_features, length=length)
         chosen = options_from(ClassifierOptions, options, "classifier option")
         uniform = keras.initializers.GlorotUniform(seed=integer(seed, "embedding"))
+        spread = keras.initializers.RandomNormal(
+            0.0, chosen.embedding_bias, seed=integer(seed, "embedding bias")
+        )
         # A tenth of Glorot's: its input has unit variance, and full-size logits would start far above log 3.
         small = keras.initializers.VarianceScaling(0.01, "fan_avg", "uniform", seed=integer(seed, "logits"))
         prior = keras.initializers.Constant(list(chosen.head_bias)) if any(chosen.head_bias) else "zeros"
         parts = (
             keras.layers.Dense(
-                chosen.embedding, kernel_initializer=uniform, name="embedding", dtype=chosen.precision
+                chosen.embedding,
+                kernel_initializer=uniform,
+                bias_initializer=spread if chosen.embedding_bias else "zeros",
+                name="embedding",
+                dtype=chosen.precision,
             ),
             XLSTMBlockStack(
                 chosen.stack(),

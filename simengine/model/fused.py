@@ -37,7 +37,7 @@ def _absent(like: tf.Tensor, *shape: int) -> tf.Tensor:
 
 def run_mlstm(layer: MLSTM, x: tf.Tensor, mode: Mode, norm: Any = None) -> tf.Tensor:  # noqa: ANN401
     """Return ``mLSTM(x)``, or ``mLSTM(norm(x))`` with the scale of a layer normalisation in front."""
-    from simengine.model.native.mlstm import MLSTMWeights
+    from simengine.model.native.mlstm_values import MLSTMWeights
     from simengine.model.native.operations import mlstm
 
     inner, width = layer.down.shape

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from simengine.config.strict_yaml import dump_inline
 from simengine.plugin.registry import Registry
 from simengine.plugin.schema import component_json_schema
 
@@ -48,13 +49,17 @@ def describe(registry: Registry, kind: str, name: str) -> dict[str, Any]:
 
 
 def _option_rows(schema: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return name, type, default and description of every option of a component's JSON schema."""
+    """Return name, type, default and description of every option of a component's JSON schema.
+
+    A required option has the default None.
+    """
     required = schema.get("required", ())
     return [
         {
             "name": name,
             "type": _type_text(option),
-            "default": "required" if name in required else option.get("default"),
+            "required": name in required,
+            "default": option.get("default"),
             "description": option.get("description", ""),
         }
         for name, option in schema.get("properties", {}).items()
@@ -65,9 +70,9 @@ def _option_rows(schema: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _type_text(option: Mapping[str, Any]) -> str:
     """Return the type of an option in words, from its JSON schema."""
     if "enum" in option:
-        return " | ".join(map(str, option["enum"]))
+        return " | ".join(map(dump_inline, option["enum"]))
     if "const" in option:
-        return str(option["const"])
+        return dump_inline(option["const"])
     if "anyOf" in option:
         return " | ".join(map(_type_text, option["anyOf"]))
     if option.get("type") == "array":

@@ -142,7 +142,11 @@ class Decision(Protocol):
 
 
 class Model(Protocol):
-    """A signal model fed by window ends."""
+    """A signal model fed by window ends.
+
+    A model with a true attribute ``stateful`` carries its state from bar to bar, beginning at
+    `WindowSet.starts`; it refuses to transform single windows with a `ConfigError`.
+    """
 
     uses: frozenset[str]
     """Which parts under ``training`` it honours: of balancer, reweighter, loss, and ``optimizer`` for the

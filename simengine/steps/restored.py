@@ -10,13 +10,14 @@ import numpy as np
 from simengine.data.checks import validate
 from simengine.data.rows import features_of
 from simengine.data.scale import Scaler
-from simengine.errors import ConfigError
+from simengine.errors import ConfigError, DataError
 from simengine.plugin.check import check_config
 from simengine.predict import apply_inference, log_softmax
 from simengine.steps.infer import restore_inference
 from simengine.steps.learn import restore_model
 from simengine.steps.parts import build_parts
 from simengine.steps.prepare import SCALER
+from simengine.types import N_CLASSES
 
 if TYPE_CHECKING:
     from simengine.config.schema import Config
@@ -105,8 +106,16 @@ class TrainedModel:
                 f"inference.tta: this run averages the views {names} of each window, which one row of logits "
                 "cannot stand for; train with [identity], or score windows with simengine.predict.score"
             )
-        scores = log_softmax(np.asarray(logits))
-        log_proba, signals = apply_inference(scores, self.calibrator, self.decision)
+        values = np.asarray(logits, dtype=np.float64)
+        if values.ndim != 2 or values.shape[1] != N_CLASSES:
+            raise DataError(f"logits must have shape (n, {N_CLASSES}); received {values.shape}")
+        wrong = np.flatnonzero(~np.isfinite(values).all(axis=1))
+        if len(wrong):
+            raise DataError(
+                f"logits of row {wrong[0]} are {values[wrong[0]].tolist()}; leave out the rows before the "
+                "stream is ready"
+            )
+        log_proba, signals = apply_inference(log_softmax(values), self.calibrator, self.decision)
         return np.exp(log_proba), signals
 
 

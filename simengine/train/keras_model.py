@@ -190,17 +190,8 @@ class KerasSignalModel(ABC):
             self._functions["carried"] = carrying_logits(network, shape, self.chunk, windows.n_features)
         return predict_carried(self._functions["carried"], shape, self.chunk, windows)
 
-    def stream(
-        self, mode: StreamMode = "windowed_exact", *, allow_window_trained: bool = False
-    ) -> Stream:
-        """Return what scores one bar at a time with the trained weights, see `simengine.model.streaming`.
-
-        Parameters
-        ----------
-        mode : {"windowed_exact", "stateful"}
-            Whether bars count within windows only, or all since the start.
-        allow_window_trained : bool
-            Allow "stateful" for a model that was trained on windows.
+    def stream(self, mode: StreamMode = "windowed_exact", *, allow_window_trained: bool = False) -> Stream:
+        """Return what scores bar by bar with the trained weights, see `simengine.model.streaming.stream`.
 
         Raises
         ------

@@ -43,6 +43,21 @@ def test_show_prints_options_with_defaults(simengine):
     assert "target" in out
 
 
+def test_show_prints_types_and_defaults_as_a_config_has_them(simengine):
+    _, out, _ = simengine("plugins", "show", "model", "xlstm")
+    for line in (
+        "  ema                number > 0, < 1 | null, default null: momentum",
+        "  stateful           boolean, default false: carry",
+        "  dropout            number >= 0, < 1, default 0.1: share",
+        "  blocks             list of mlstm | slstm | mlstm_large, default [mlstm, slstm]: kinds",
+    ):
+        assert f"\n{line}" in out
+    _, out, _ = simengine("plugins", "show", "source", "csv")
+    assert "\n  path         string | list of string, required: " in out
+    _, out, _ = simengine("plugins", "show", "source", "oracle_market")
+    assert "\n  market   easy | medium | realistic | 'null' | null, default realistic: " in out
+
+
 def test_show_of_an_unknown_component(simengine):
     code, _, err = simengine("plugins", "show", "decision", "argmx")
     assert code == 2

@@ -5,7 +5,7 @@ import pytest
 
 from simengine import Bars
 from simengine.backtest.costs import FeeSchedule
-from simengine.errors import PluginError
+from simengine.errors import ConfigError, PluginError
 from simengine.plugin.testing import check_component
 from simengine.plugin.testing.samples import make_bars
 
@@ -259,6 +259,31 @@ def test_a_model_that_trains_differently_every_time(simengine_registry):
 
     with pytest.raises(AssertionError, match=r"^model Unsteady: "):
         check_component("model", Unsteady)
+
+
+def test_a_stateful_model_must_refuse_a_transform(simengine_registry):
+    prior = type(simengine_registry.create("model", "prior"))
+
+    class Careless(prior):
+        stateful = True
+
+    class Careful(Careless):
+        def predict_logits(self, windows, transform=None):
+            if transform is not None:
+                raise ConfigError("inference.tta: use [identity]")
+            return super().predict_logits(windows)
+
+    class Windowed(Careful):
+        stateful = False
+
+    check_component("model", Careful)
+    with pytest.raises(AssertionError) as caught:
+        check_component("model", Careless)
+    assert str(caught.value) == (
+        "model Careless: a stateful model must refuse to transform single windows, with a ConfigError"
+    )
+    with pytest.raises(ConfigError):
+        check_component("model", Windowed)
 
 
 def test_a_class_an_instance_and_a_function_are_all_accepted():

@@ -40,5 +40,10 @@ def test_contract(kind, name, bar_files):
     check_component(kind, lambda: REGISTRY.create(kind, {"type": name, **options}))
 
 
+def test_contract_of_a_model_that_carries_state():
+    options = {**SMALL["model", "xlstm"], "blocks": ["slstm"], "stateful": True, "chunk": 8}
+    check_component("model", lambda: REGISTRY.create("model", {"type": "xlstm", **options}))
+
+
 def test_every_kind_has_two_components():
     assert [kind for kind in KINDS if len(REGISTRY.names(kind)) < 2] == []

@@ -127,6 +127,17 @@ def test_an_untrained_model_says_so(model, windows):
     assert str(error.value) == "TinyModel is not trained yet: call fit or set_state first"
 
 
+def test_a_network_without_a_stream_says_what_to_do(trained, tiny_model):
+    with pytest.raises(PluginError) as error:
+        trained.stream()
+    assert str(error.value) == (
+        f"model TinyModel: its network {trained.network.name} has no stream method, so it cannot score bar "
+        "by bar; use model: xlstm, or predict_logits on windows"
+    )
+    with pytest.raises(RunError, match=r"^TinyModel is not trained yet"):
+        tiny_model().stream()
+
+
 def test_windows_of_another_shape_are_refused(trained, windows):
     some = windows(30)
     wide = type(some)(np.zeros((90, 9), np.float32), some.ends, some.labels, some.groups, some.length)

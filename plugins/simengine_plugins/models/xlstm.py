@@ -44,6 +44,14 @@ class Xlstm(KerasSignalModel):
         self,
         *,
         embedding: Annotated[int, Field(ge=1, description="width of the stream that the blocks add to")] = 16,
+        embedding_bias: Annotated[
+            float,
+            Field(
+                ge=0,
+                description="spread of the first biases of the embedding; the norms of the blocks would "
+                "otherwise hide how large features are",
+            ),
+        ] = 0.0,
         heads: Annotated[
             int, Field(ge=1, description="memories side by side in every block; divides the width")
         ] = 4,
@@ -115,6 +123,7 @@ class Xlstm(KerasSignalModel):
             )
         _check_widths(embedding, heads, blocks, qkv_block)
         self.embedding = embedding
+        self.embedding_bias = embedding_bias
         self.heads = heads
         self.blocks = blocks
         self.dropout = dropout
@@ -155,6 +164,7 @@ class Xlstm(KerasSignalModel):
             n_features,
             length,
             embedding=self.embedding,
+            embedding_bias=self.embedding_bias,
             heads=self.heads,
             blocks=self.blocks,
             dropout=self.dropout,

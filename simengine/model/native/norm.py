@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simengine.model.native.compiling import part
-from simengine.model.native.lanes import Array, load, splat, square_root, store
+from simengine.model.native.lanes import Array, load, splat, square_root, store, total
 
 EPSILON = 1e-5
 
@@ -57,3 +57,28 @@ def scaled(normal: Array, scale: Array, out: Array) -> None:
         factor = 1.0 + scale[c]
         for t in range(normal.shape[1]):
             store(out, c, t, load(normal, c, t) * factor)
+
+
+@part
+def normed(x: Array, scale: Array, normal: Array, inverse: Array, out: Array) -> None:
+    """Write the layer normalisation ``(1 + scale) normalise(x)``, or ``x`` itself when ``scale`` is empty."""
+    if scale.shape[0]:
+        normalise(x, 0, x.shape[0], normal, inverse)
+        scaled(normal, scale, out)
+    else:
+        out[:] = x
+
+
+@part
+def normed_back(normal: Array, inverse: Array, scale: Array, dx: Array, dscale: Array) -> None:
+    """Turn ``dx``, the gradient by the results of `normed`, into that by its inputs; add that by ``scale``."""
+    if scale.shape[0] == 0:
+        return
+    for c in range(dx.shape[0]):
+        factor, summed = 1.0 + scale[c], splat(0.0, dx)
+        for t in range(dx.shape[1]):
+            v = load(dx, c, t)
+            summed = summed + v * load(normal, c, t)
+            store(dx, c, t, v * factor)
+        dscale[c] += total(summed)
+    normalise_back(normal, inverse, 0, dx.shape[0], dx)

@@ -14,8 +14,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from simengine.model.native import mlstm as mlstm_kernels
+from simengine.model.native import mlstm_back, mlstm_values
 from simengine.model.native import slstm as slstm_kernels
-from simengine.model.native.mlstm import MLSTMWeights
+from simengine.model.native.mlstm_values import MLSTMWeights
 from simengine.model.native.slstm import Masks, SLSTMWeights
 from simengine.model.native.threads import in_parts
 
@@ -58,14 +59,14 @@ def _mlstm_forward(queries: int) -> Callable[..., Array]:
 
 def _mlstm_backward(dy: Array, x: Array, *arrays: Array) -> list[Array]:
     x, dy, weights = _frozen(x), _frozen(dy), _fields(MLSTMWeights, arrays)
-    transposed = mlstm_kernels.Transposed(
-        *(_transposed(getattr(weights, name)) for name in mlstm_kernels.Transposed._fields)
+    transposed = mlstm_values.Transposed(
+        *(_transposed(getattr(weights, name)) for name in mlstm_values.Transposed._fields)
     )
     dx = np.empty_like(x)
 
     def part(first: int, last: int) -> tuple[Array, ...]:
         gradients = MLSTMWeights(*(np.zeros_like(array) for array in weights))
-        mlstm_kernels.backward(x, dy, weights, transposed, dx, gradients, first, last)
+        mlstm_back.backward(x, dy, weights, transposed, dx, gradients, first, last)
         return gradients
 
     return [dx, *_summed(in_parts(len(x), part))]

@@ -7,7 +7,7 @@ each head input, forget, cell and output gate.
 from __future__ import annotations
 
 from simengine.model.native.compiling import inlined, part
-from simengine.model.native.lanes import Array, Lanes, load, magnitude, maximum, minimum, splat, store
+from simengine.model.native.lanes import Array, Lanes, choose, load, magnitude, maximum, minimum, splat, store
 from simengine.model.native.maths import exp, log_one_plus, sigmoid, tanh
 
 
@@ -73,9 +73,10 @@ def _advance(
     i, f = load(gates, first + u, t), load(gates, first + width + u, t)
     value = tanh(load(gates, first + 2 * width + u, t))
     out = sigmoid(load(gates, first + 3 * width + u, t))
-    # exp(-|f|) serves both log sigmoid(f) and its derivative.
+    # exp(-|f|) serves both log sigmoid(f) and its derivative, sigmoid(-f).
     e = exp(magnitude(f) * -1.0)
-    store(slope, unit, t, sigmoid(f * -1.0))
+    inverse = 1.0 / (e + 1.0)
+    store(slope, unit, t, choose(f, e * inverse, inverse))
     kept = load(stabiliser, unit, 0) + (minimum(f, 0.0) - log_one_plus(e))
     m = i if t == 0 else maximum(i, kept)
     gain = exp(i - m)

@@ -10,7 +10,7 @@ from simengine.model.native.compiling import kernel, merged, part
 from simengine.model.native.convolution import convolve, convolve_back
 from simengine.model.native.lanes import LANES, Array, load, splat, store, total
 from simengine.model.native.layout import gather, scatter
-from simengine.model.native.norm import normalise, normalise_back, scaled
+from simengine.model.native.norm import normalise, normalise_back, normed, normed_back, scaled
 from simengine.model.native.products import outer, project, sum_steps
 from simengine.model.native.recurrence import scan, scan_back
 
@@ -92,11 +92,7 @@ def _through(
     """Compute all values of a group up to the normalised hidden states."""
     heads, width = weights.recurrent.shape[0], weights.recurrent.shape[1]
     gather(x, group, values.x)
-    if weights.norm.shape[0]:
-        normalise(values.x, 0, heads * width, values.normal, values.inverse)
-        scaled(values.normal, weights.norm, values.inputs)
-    else:
-        values.inputs[:] = values.x
+    normed(values.x, weights.norm, values.normal, values.inverse, values.inputs)
     convolve(weights.conv, weights.conv_bias, values.inputs, values.before, values.convolved)
     for head in range(heads):
         row, gate = head * width, head * 4 * width
@@ -241,13 +237,5 @@ def backward(
             weights.conv, values.inputs, values.before, slopes.convolved, slopes.inputs,
             gradients.conv, gradients.conv_bias,
         )  # fmt: skip
-        if weights.norm.shape[0]:
-            for c in range(x.shape[2]):
-                summed = splat(0.0, values.x)
-                for t in range(x.shape[1]):
-                    v = load(slopes.inputs, c, t)
-                    summed = summed + v * load(values.normal, c, t)
-                    store(slopes.inputs, c, t, v * (1.0 + weights.norm[c]))
-                gradients.norm[c] += total(summed)
-            normalise_back(values.normal, values.inverse, 0, x.shape[2], slopes.inputs)
+        normed_back(values.normal, values.inverse, weights.norm, slopes.inputs, gradients.norm)
         scatter(slopes.inputs, group, dx)

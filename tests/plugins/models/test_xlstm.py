@@ -113,6 +113,29 @@ def test_mixed_precision_trains_and_scores_in_float32(windows, context):
     assert {value.dtype for value in model.get_state()["weights"].values()} == {np.dtype(np.float32)}
 
 
+def test_the_stream_of_a_trained_model_scores_as_the_model_does(windows, context):
+    train, model = windows(100), Xlstm(**SMALL)
+    model.fit(train, train, context())
+    live = model.stream()
+    logits = live.run(train.matrix)
+    assert live.mode == "windowed_exact"
+    np.testing.assert_allclose(logits[train.ends], model.predict_logits(train), atol=1e-5)
+    with pytest.raises(ValueError, match=r"^mode 'stateful' needs a model that was trained statefully"):
+        model.stream("stateful")
+    carried = model.stream("stateful", allow_window_trained=True).run(train.matrix)
+    np.testing.assert_allclose(carried[7], logits[7], atol=1e-5)
+
+
+def test_the_stream_of_a_stateful_model_carries_its_state_as_its_scores_do(context):
+    train = series(60)
+    model = Xlstm(**SMALL, stateful=True, chunk=10)
+    model.fit(train, train, context(batch_size=4))
+    of_first = train.groups == 0
+    stop = int(train.ends[of_first].max()) + 1
+    logits = model.stream("stateful").run(train.matrix[:stop])
+    np.testing.assert_allclose(logits[train.ends[of_first]], model.predict_logits(train)[of_first], atol=1e-5)
+
+
 def test_stateful_training_is_reproducible_and_scores_do_not_depend_on_what_is_asked(context):
     train, val, states = series(60), series(30, seed=1), []
     for _ in range(2):
