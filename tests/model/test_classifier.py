@@ -310,3 +310,17 @@ def test_a_few_steps_learn_an_easy_rule(batch):
     losses = [float(step()) for _ in range(60)]
     assert losses[0] > 0.8
     assert losses[-1] < 0.35
+
+
+def test_biases_of_the_embedding_keep_the_size_of_features(batch):
+    def change(spread):
+        """Return how far what the first block sees moves when all features are doubled."""
+        model = small(embedding_bias=spread)
+        embedding, norm = model.get_layer("embedding"), model.get_layer("xlstm").blocks[0].norm
+        return np.abs(norm(embedding(2 * batch)) - norm(embedding(batch))).max()
+
+    assert change(0.0) < 1e-3
+    assert change(1.0) > 0.1
+    assert named_weights(small(embedding_bias=1.0))["embedding/bias"].std() > 0.3
+    with pytest.raises(ValueError, match=r"^embedding_bias must be at least 0; received -1"):
+        small(embedding_bias=-1.0)

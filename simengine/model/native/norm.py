@@ -71,7 +71,7 @@ def normed(x: Array, scale: Array, normal: Array, inverse: Array, out: Array) ->
 
 @part
 def normed_back(normal: Array, inverse: Array, scale: Array, dx: Array, dscale: Array) -> None:
-    """Turn ``dx``, the gradient by the results of `normed`, into that by its inputs; add that by ``scale``."""
+    """Turn ``dx``, the gradient by the results of `normed`, into that by its inputs; fill ``dscale``."""
     if scale.shape[0] == 0:
         return
     for c in range(dx.shape[0]):

@@ -31,6 +31,7 @@ def test_it_trains_and_its_state_restores_it(windows, context):
         "n_features": 5,
         "length": 8,
         "embedding": 8,
+        "embedding_bias": 0.0,
         "heads": 2,
         "blocks": ["mlstm", "slstm"],
         "dropout": 0.1,
