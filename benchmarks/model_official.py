@@ -10,18 +10,23 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import official_torch
 
 OFFICIAL = "official PyTorch xLSTM"
+THREADS = {OFFICIAL: official_torch.THREADS, f"{OFFICIAL}, 1 thread": 1}
+"""Its variants. On a busy machine threads of PyTorch that wait for one another made it ten times slower
+than it is with one thread: the faster is what others are compared with.
+"""
 LEFT_OUT = "the official PyTorch xLSTM is left out"
 
 Burst = Callable[[], dict[str, Any]]
 
 
-def official(sizes: tuple[int, int, int, int], burst: int, python: str | None) -> Burst | str:
-    """Return what times one burst of the official network, or one line on what is missing.
+def official(sizes: tuple[int, int, int, int], burst: int, python: str | None) -> dict[str, Burst] | str:
+    """Return what times one burst of each variant of the network, or one line on what is missing.
 
     Parameters
     ----------
@@ -37,7 +42,7 @@ def official(sizes: tuple[int, int, int, int], burst: int, python: str | None) -
         reason = official_torch.missing()
         if reason:
             return f"{reason}; name the Python of an environment that has them: --torch PYTHON"
-        return lambda: official_torch.measure(*sizes, rounds=burst)
+        return {name: partial(timed, sizes, burst, count) for name, count in THREADS.items()}
     try:
         process = subprocess.Popen(
             [python, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
@@ -48,7 +53,19 @@ def official(sizes: tuple[int, int, int, int], burst: int, python: str | None) -
         answer = _ask(process, {})
     except EOFError as error:
         return f"{LEFT_OUT}: {error}"
-    return answer["missing"] or (lambda: _ask(process, {"sizes": sizes, "burst": burst}))
+    if answer["missing"]:
+        return str(answer["missing"])
+    question = {"sizes": sizes, "burst": burst}
+    return {name: partial(_ask, process, {**question, "threads": n}) for name, n in THREADS.items()}
+
+
+def timed(sizes: tuple[int, int, int, int], burst: int, threads: int) -> dict[str, Any]:
+    """Time one burst with so many threads."""
+    usual, official_torch.THREADS = official_torch.THREADS, threads
+    try:
+        return official_torch.measure(*sizes, rounds=burst) or {}
+    finally:
+        official_torch.THREADS = usual
 
 
 def _ask(process: subprocess.Popen[str], question: dict[str, Any]) -> dict[str, Any]:
@@ -69,7 +86,7 @@ def main() -> None:
     for line in sys.stdin:
         question = json.loads(line)
         if question:
-            answer = official_torch.measure(*question["sizes"], rounds=question["burst"])
+            answer = timed(question["sizes"], question["burst"], question["threads"])
         else:
             answer = {"missing": official_torch.missing()}
         print(json.dumps(answer), flush=True)

@@ -116,6 +116,11 @@ class ClassifierOptions:
         if self.embedding % self.heads:
             heads, embedding = self.heads, self.embedding
             raise ValueError(f"heads must divide embedding; received heads {heads}, embedding {embedding}")
+        if "slstm" in self.blocks and self.embedding == self.heads:
+            raise ValueError(
+                f"heads {self.heads} leave an slstm heads of one unit, which its normalisation makes 0; "
+                f"use fewer heads or an embedding above {self.embedding}"
+            )
         bias = np.asarray(self.head_bias, float)
         if bias.shape != (N_CLASSES,) or not np.isfinite(bias).all():
             raise ValueError(f"head_bias must be {N_CLASSES} finite numbers; received {self.head_bias}")
@@ -264,11 +269,11 @@ class XLSTMClassifier(keras.Model):
         hidden = self.get_layer("dropout")(hidden, training=training)
         return self.get_layer("logits")(hidden), after
 
-    def stream(self, mode: StreamMode = "windowed_exact", *, allow_window_trained: bool = False) -> Stream:
+    def stream(self, mode: StreamMode | None = None, **allowed: bool) -> Stream:
         """Return what scores one bar at a time with the weights of now, see `simengine.model.streaming`."""
         from simengine.model.streaming import stream
 
-        return stream(self, mode, allow_window_trained=allow_window_trained)
+        return stream(self, mode, **allowed)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the constructor."""

@@ -190,7 +190,7 @@ class KerasSignalModel(ABC):
             self._functions["carried"] = carrying_logits(network, shape, self.chunk, windows.n_features)
         return predict_carried(self._functions["carried"], shape, self.chunk, windows)
 
-    def stream(self, mode: StreamMode = "windowed_exact", *, allow_window_trained: bool = False) -> Stream:
+    def stream(self, mode: StreamMode | None = None, **allowed: bool) -> Stream:
         """Return what scores bar by bar with the trained weights, see `simengine.model.streaming.stream`.
 
         Raises
@@ -200,7 +200,7 @@ class KerasSignalModel(ABC):
         PluginError
             When the network has no ``stream`` method.
         ValueError
-            When the mode is unknown, or does not fit the model.
+            When the mode is unknown or not that of the training.
         """
         opened = getattr(self.network, "stream", None)
         if not callable(opened):
@@ -208,7 +208,7 @@ class KerasSignalModel(ABC):
                 f"model {type(self).__name__}: its network {self.network.name} has no stream method, so it "
                 "cannot score bar by bar; use model: xlstm, or predict_logits on windows"
             )
-        result: Stream = opened(mode, allow_window_trained=allow_window_trained)
+        result: Stream = opened(mode, **allowed)
         return result
 
     def get_state(self) -> dict[str, Any]:

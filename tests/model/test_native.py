@@ -1,18 +1,21 @@
 """The native kernels: their functions against the mathematics, the layers against TensorFlow's."""
 
 import dataclasses
+import os
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from numba import njit
 
+from simengine.model.base import Mode
 from simengine.model.block import MLSTMBlock, SLSTMBlock
 from simengine.model.classifier import XLSTMClassifier
+from simengine.model.fused import runs_fused
 from simengine.model.mlstm import MLSTM
 from simengine.model.native import maths
 from simengine.model.native.lanes import LANES, load, store, total
-from simengine.model.native.threads import PARTS, in_parts
+from simengine.model.native.threads import PARTS, in_parts, thread_count
 from simengine.model.slstm import SLSTM
 
 exp, log_one_plus = maths.exp, maths.log_one_plus
@@ -152,6 +155,7 @@ def test_layers_equal_those_of_tensorflow(case, shape):
     x = np.random.default_rng(1).normal(size=shape)
     expected, slopes = run(layer, "tensorflow", x)
     y, gradients = run(layer, "native", x)
+    assert runs_fused(getattr(layer, "memory", layer), Mode()) == (case != "blocks across heads")
     np.testing.assert_allclose(y, expected, rtol=0, atol=1e-11)
     names = ["x", *(v.path for v in layer.trainable_variables)]
     for name, ours, theirs in zip(names, gradients, slopes, strict=True):
@@ -216,6 +220,30 @@ def test_the_classifier_is_the_same_with_either_kernels():
     x = np.random.default_rng(6).normal(size=(9, 12, 5)).astype(np.float32)
     np.testing.assert_allclose(native(x), plain(x), atol=2e-6)
     np.testing.assert_allclose(tf.function(native)(x), plain(x), atol=2e-6)
+
+
+@pytest.mark.parametrize("kind", [MLSTMBlock, SLSTM])
+def test_inputs_of_another_width_are_refused(kind):
+    layer = kind({"heads": 2, "kernels": "native"}, name="layer")
+    layer.build((None, 4, 8))
+    for width in (4, 16):
+        with pytest.raises(ValueError, match=r"was built for 8 channels; received inputs of shape \(1, 4, "):
+            layer(np.zeros((1, 4, width), np.float32))
+
+
+def test_a_batch_without_samples_has_gradients_of_zero():
+    layer = SLSTM({"heads": 2, "kernels": "native"})
+    layer.build((None, 4, 8))
+    y, gradients = run(layer, "native", np.zeros((0, 4, 8), np.float32))
+    assert y.shape == (0, 4, 8)
+    assert all(not gradient.any() for gradient in gradients)
+
+
+def test_the_number_of_threads_is_that_of_tensorflow(monkeypatch):
+    for asked, expected in (("3", 3), ("0", os.cpu_count()), ("", os.cpu_count()), ("many", os.cpu_count())):
+        monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", asked)
+        monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+        assert thread_count() == expected
 
 
 def test_kernels_have_a_name_to_choose():

@@ -82,6 +82,20 @@ def test_large_inputs_and_gates_stay_finite(bars):
         assert np.isfinite(logits[LENGTH - 1 :]).all()
 
 
+def test_small_cell_inputs_keep_their_digits(bars):
+    # The normalisation of each head brings cells of any size back to size 1, and their errors with them.
+    model = XLSTMClassifier(FEATURES, LENGTH, embedding=16, heads=2, blocks=("slstm", "slstm"))
+    weights = named_weights(model)
+    small = [name for name in weights if "cell_gate" in name]
+    assert len(small) == 2
+    for name in small:
+        weights[name] = weights[name] * np.float32(1e-3)
+    load_named_weights(model, weights)
+    expected = model(windows(bars)).numpy()
+    streamed = stream(model, "windowed_exact").run(bars)[LENGTH - 1 :]
+    np.testing.assert_allclose(streamed, expected, rtol=0, atol=1e-5)
+
+
 def test_a_stream_keeps_the_weights_it_was_opened_with(bars):
     model = built()
     opened = stream(model, "windowed_exact")

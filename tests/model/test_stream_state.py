@@ -15,6 +15,10 @@ FEATURES, LENGTH = 5, 8
 MODES = ("windowed_exact", "stateful")
 
 
+def open_any(model, mode):
+    return stream(model, mode, allow_window_trained=True, allow_stateful_trained=True)
+
+
 @pytest.fixture(scope="module")
 def model():
     return XLSTMClassifier(
@@ -29,7 +33,7 @@ def bars():
 
 @pytest.fixture(params=MODES)
 def opened(request, model):
-    return stream(model, request.param)
+    return open_any(model, request.param)
 
 
 def test_many_bars_at_once_are_the_bars_one_by_one_to_the_bit(opened, bars):
@@ -80,7 +84,7 @@ def test_a_snapshot_goes_on_where_it_was_taken(opened, model, bars, tmp_path, se
     opened.run(bars[:seen])
     np.savez(tmp_path / "state.npz", **opened.snapshot())
     expected = opened.run(bars[seen:])
-    other = stream(model, opened.mode)
+    other = open_any(model, opened.mode)
     other.run(bars[50:60])
     with np.load(tmp_path / "state.npz") as file:
         other.restore(file)
@@ -140,7 +144,7 @@ def test_features_that_cannot_be_scored_are_refused_and_nothing_changes(opened, 
 
 
 def test_snapshots_that_do_not_fit_are_refused(model, bars):
-    exact, carried = (stream(model, mode) for mode in MODES)
+    exact, carried = (open_any(model, mode) for mode in MODES)
     exact.run(bars[:20])
     carried.run(bars[:20])
     assert message(exact.restore, carried.snapshot()) == (
@@ -165,6 +169,16 @@ def test_stateful_scoring_of_a_window_trained_model_must_be_asked_for(bars):
         "mode 'windowed_exact', train with stateful: true, or pass allow_window_trained=True"
     )
     assert stream(model, "stateful", allow_window_trained=True).update(bars[0]).shape == (3,)
+    assert stream(model).mode == "windowed_exact"
+
+
+def test_a_stateful_model_opens_its_own_way_and_windows_must_be_asked_for(model):
+    assert stream(model).mode == model.stream().mode == "stateful"
+    assert message(stream, model, "windowed_exact") == (
+        "mode 'windowed_exact' needs a model that was trained on windows, this one was trained statefully: "
+        "use mode 'stateful', train with stateful: false, or pass allow_stateful_trained=True"
+    )
+    assert model.stream("windowed_exact", allow_stateful_trained=True).mode == "windowed_exact"
 
 
 def test_unknown_modes_and_weights_are_refused(model):

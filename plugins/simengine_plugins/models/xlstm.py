@@ -121,6 +121,13 @@ class Xlstm(KerasSignalModel):
             raise ValueError(
                 "kernels native cannot be compiled with XLA; set kernels to tensorflow or jit_compile to auto"
             )
+        if kernels == "native" and (
+            stateful or precision != "float32" or {"mlstm", "slstm"}.isdisjoint(blocks)
+        ):
+            raise ValueError(
+                "kernels native computes whole windows of mlstm and slstm blocks in float32; "
+                "set kernels to auto, or leave stateful and precision at their defaults"
+            )
         _check_widths(embedding, heads, blocks, qkv_block)
         self.embedding = embedding
         self.embedding_bias = embedding_bias
@@ -147,7 +154,7 @@ class Xlstm(KerasSignalModel):
             return self.kernels
         import tensorflow as tf
 
-        fused = self.precision == "float32" and not {"mlstm", "slstm"}.isdisjoint(self.blocks)
+        fused = self.precision == "float32" and {"mlstm", "slstm"}.issuperset(self.blocks)
         free = not self.stateful and self.jit_compile is not True
         return "native" if fused and free and not tf.config.list_physical_devices("GPU") else "tensorflow"
 
@@ -183,6 +190,10 @@ def _check_widths(embedding: int, heads: int, blocks: tuple[str, ...], qkv_block
     """Refuse widths that do not divide evenly, before any data is read."""
     from simengine.model.options import LargeOptions, MLSTMOptions
 
+    if "slstm" in blocks and embedding == heads:
+        raise ValueError(
+            f"heads {heads} leave an slstm heads of one unit, which its normalisation makes 0; use fewer"
+        )
     inner = MLSTMOptions().inner_width(embedding)
     if "mlstm" in blocks:
         for name, parts in (("heads", heads), ("qkv_block", qkv_block)):

@@ -38,10 +38,10 @@ def _fields(kind: type[Any], arrays: tuple[Array, ...]) -> Any:  # noqa: ANN401 
     return kind(*(_frozen(array) for array in arrays))
 
 
-def _summed(parts: list[tuple[Array, ...]]) -> list[Array]:
-    """Add up the gradients of all parts, in their order."""
-    total = [array.copy() for array in parts[0]]
-    for part in parts[1:]:
+def _summed(parts: list[tuple[Array, ...]], weights: tuple[Array, ...]) -> list[Array]:
+    """Add up the gradients of all parts, in their order; without a sample they are 0."""
+    total = [np.zeros_like(array) for array in weights]
+    for part in parts:
         for kept, added in zip(total, part, strict=True):
             kept += added
     return total
@@ -69,7 +69,7 @@ def _mlstm_backward(dy: Array, x: Array, *arrays: Array) -> list[Array]:
         mlstm_back.backward(x, dy, weights, transposed, dx, gradients, first, last)
         return gradients
 
-    return [dx, *_summed(in_parts(len(x), part))]
+    return [dx, *_summed(in_parts(len(x), part), weights)]
 
 
 def _slstm_forward(queries: int) -> Callable[..., Array]:
@@ -95,7 +95,7 @@ def _slstm_backward(dy: Array, x: Array, hidden: Array, recurrent: Array, *array
         slstm_kernels.backward(x, masks, dy, weights, transposed, dx, gradients, first, last)
         return gradients
 
-    return [dx, *_summed(in_parts(len(x), part))]
+    return [dx, *_summed(in_parts(len(x), part), weights)]
 
 
 def _called(function: Callable[..., Any], inputs: list[tf.Tensor], outputs: int) -> Any:  # noqa: ANN401

@@ -27,7 +27,14 @@ def thread_count() -> int:
     import tensorflow as tf
 
     chosen = tf.config.threading.get_intra_op_parallelism_threads()
-    return int(chosen or os.environ.get("TF_NUM_INTRAOP_THREADS") or len(os.sched_getaffinity(0)))
+    asked = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    if not chosen and asked.isdigit():
+        chosen = int(asked)  # TensorFlow itself reads it, but does not tell; 0 stands for all, as there
+    if chosen:
+        return int(chosen)
+    # Not every system can say which processors this process may use.
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def in_parts(rows: int, function: Callable[[int, int], _Result]) -> list[_Result]:

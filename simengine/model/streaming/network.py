@@ -221,7 +221,8 @@ def score(
     Returns
     -------
     int
-        -1, or the flat index of the first feature that is not finite: then nothing has changed.
+        -1, or the flat index of the first feature that is not finite: then nothing has changed. Or the number
+        of features plus the first bar whose logits are not finite: then state and ring are lost.
     """
     wrong = _first_not_finite(features)
     if wrong >= 0:
@@ -230,14 +231,18 @@ def score(
         if seen == 0:
             _forget(plan, state)
         _advance(features, logits, plan, weights, state, scratch)
-        return -1
+        wrong = _first_not_finite(logits)
+        return features.size + wrong // N_CLASSES if wrong >= 0 else -1
     wanted = features.shape[1]
     for t in range(features.shape[0]):
         bar = seen + t
         _keep(matrix(features, t * wanted, 1, wanted), bar, plan, weights, scratch, ring)
-        if bar + 1 < plan[0, BARS] and t < logits.shape[0]:
-            logits[t] = np.nan
-        elif t < logits.shape[0]:
+        if t < logits.shape[0]:
             out = matrix(logits, t * N_CLASSES, 1, N_CLASSES)
+            # Before the window is full too: a bar that overflows must not wait in the ring.
             _window(bar, out, plan, weights, state, scratch, ring)
+            if _first_not_finite(out) >= 0:
+                return features.size + t
+            if bar + 1 < plan[0, BARS]:
+                logits[t] = np.nan
     return -1

@@ -1,4 +1,4 @@
-"""Scoring one bar at a time, without TensorFlow."""
+"""What both ways of scoring one bar at a time share; no TensorFlow."""
 
 from __future__ import annotations
 
@@ -9,28 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simengine.model.streaming.network import score
-from simengine.model.streaming.packing import CHUNK, Packed
+from simengine.model.streaming.packing import Packed
+from simengine.model.streaming.snapshots import (
+    Snapshot,
+    as_float32,
+    checked_bars,
+    checked_values,
+    require_shapes,
+)
 from simengine.types import N_CLASSES, Float32Array
 
 StreamMode = Literal["windowed_exact", "stateful"]
-Snapshot = dict[str, NDArray[Any]]
-
-
-def _float32(values: Any) -> Float32Array:  # noqa: ANN401 - whatever NumPy understands
-    """Return a contiguous copy; what float32 cannot hold becomes inf, which is refused later."""
-    with np.errstate(over="ignore"):
-        return np.array(values, np.float32, order="C")
-
-
-def _require_shapes(snapshot: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise ``ValueError`` for the first array that is missing or of another shape."""
-    for key, shape in shapes.items():
-        received = np.shape(snapshot[key]) if key in snapshot else "nothing"
-        if received != shape:
-            raise ValueError(
-                f"snapshot: {key!r} must have shape {shape}; received {received}: "
-                "give what Stream.snapshot returned"
-            )
 
 
 class Stream:
@@ -56,7 +45,7 @@ class Stream:
         self._state = np.zeros(packed.state_size, np.float32)
         self._scratch = np.empty(self._rows_at_once() * packed.row_size, np.float32)
         self._ring = np.zeros(self._ring_size(), np.float32)
-        self._bars = 0
+        self.reset()
 
     @property
     def bars(self) -> int:
@@ -84,14 +73,14 @@ class Stream:
         Raises
         ------
         ValueError
-            When the shape is wrong or a feature is not finite; the bar is not taken in then.
+            When the shape is wrong, or a feature or the result is not finite; the bar is not taken in then.
         """
         if np.shape(features) != (self.n_features,):
             raise ValueError(
                 f"features must have shape ({self.n_features},); received {np.shape(features)}: "
                 "give one bar, or several to run"
             )
-        self._bar[0] = features if getattr(features, "dtype", None) == np.float32 else _float32(features)
+        self._bar[0] = features if getattr(features, "dtype", None) == np.float32 else as_float32(features)
         logits = np.empty((1, N_CLASSES), np.float32)
         self._take(self._bar, logits)
         result: Float32Array = logits[0]
@@ -121,10 +110,11 @@ class Stream:
                 f"matrix must have shape (n, {self.n_features}); received {shape}: give one row for each bar"
             )
         logits = np.empty((shape[0], N_CLASSES), np.float32)
-        self._take(_float32(matrix), logits)
+        self._take(as_float32(matrix), logits)
         return logits
 
     def _take(self, features: Float32Array, logits: Float32Array) -> None:
+        self._save()
         wrong = score(
             features,
             logits,
@@ -135,6 +125,12 @@ class Stream:
             self._scratch,
             self._ring,
         )
+        if wrong >= features.size > 0:
+            self._undo()
+            raise ValueError(
+                f"features: bar {self._bars + wrong - features.size} is so large that the network overflows; "
+                "leave the bar out or scale it as in training"
+            )
         if wrong >= 0:
             place, column = divmod(wrong, self.n_features)
             raise ValueError(
@@ -147,6 +143,7 @@ class Stream:
     def reset(self) -> None:
         """Forget all bars, as before the first one."""
         self._bars = 0  # which lets the kernel start from an empty state
+        self._ring.fill(0.0)
 
     def copy(self) -> Self:
         """Return a stream in the same state that goes on by itself."""
@@ -169,16 +166,17 @@ class Stream:
         Raises
         ------
         ValueError
-            When it is of another mode or model, or incomplete; the stream has not changed then.
+            When it is of another mode or model, incomplete, or holds what no stream can; the stream has not
+            changed then.
         """
         own = {"mode": self.mode, "model": self.packed.fingerprint}
         for key, value in own.items():
             if key in snapshot and str(snapshot[key]) != value:
                 raise ValueError(f"snapshot: another {key} made it; restore it into a stream of that {key}")
-        _require_shapes(snapshot, dict.fromkeys((*own, "bars"), ()))
-        _require_shapes(snapshot, self._shapes(int(snapshot["bars"])))
-        self._bars = int(snapshot["bars"])
-        self._load(snapshot)
+        require_shapes(snapshot, dict.fromkeys((*own, "bars"), ()))
+        bars = checked_bars(snapshot["bars"])
+        require_shapes(snapshot, self._shapes(bars))
+        self._load(bars, self._checked(snapshot, bars))
 
     def _rows_at_once(self) -> int:
         """Return how many bars the kernels work on at once."""
@@ -204,85 +202,18 @@ class Stream:
         """Return the shapes of `_arrays` after so many bars."""
         raise NotImplementedError
 
-    def _load(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
-        """Take over `_arrays`; the number of bars is set already."""
+    def _checked(self, snapshot: Mapping[str, NDArray[Any]], bars: int) -> dict[str, Float32Array]:
+        """Return the values of `_arrays` after so many bars, or raise ``ValueError``."""
+        return {key: checked_values(key, snapshot[key]) for key in self._shapes(bars)}
+
+    def _load(self, bars: int, arrays: Mapping[str, Float32Array]) -> None:
+        """Take over `_arrays` after so many bars; they have been checked."""
         raise NotImplementedError
 
+    def _save(self) -> None:
+        """Keep what `_undo` needs before bars are taken in."""
+        raise NotImplementedError
 
-class StatefulStream(Stream):
-    """Carries the state from bar to bar without end: logits of a model that is trained that way.
-
-    Every bar counts from the first one on. The state before the first bar is that of the start of a sequence
-    (stabilisers at -inf). Snapshots hold it in the layout of the layers' states with a batch of one left out,
-    as ``block_0/C`` and so on.
-    """
-
-    mode = "stateful"
-
-    def _rows_at_once(self) -> int:
-        return CHUNK
-
-    def _warm_up(self) -> int:
-        return 1
-
-    def _ring_size(self) -> int:
-        return 0
-
-    def _keep(self, features: Float32Array) -> None:
-        """The state holds it all."""
-
-    def _arrays(self) -> Snapshot:
-        return {key: view.copy() for key, view in self._views().items()}
-
-    def _shapes(self, bars: int) -> dict[str, tuple[int, ...]]:
-        return {key: shape for key, (_, shape) in self.packed.states.items()}
-
-    def _load(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
-        for key, view in self._views().items():
-            view[...] = snapshot[key]
-
-    def _views(self) -> dict[str, Float32Array]:
-        return {
-            key: self._state[offset : offset + int(np.prod(shape))].reshape(shape)
-            for key, (offset, shape) in self.packed.states.items()
-        }
-
-
-class WindowedStream(Stream):
-    """Equals the model on the window of the last ``length`` bars, at every bar.
-
-    Logits are NaN until ``length`` bars have been seen: the model was never shown a shorter window. Snapshots
-    hold the features of the last bars.
-    """
-
-    mode = "windowed_exact"
-
-    def __init__(self, packed: Packed) -> None:
-        super().__init__(packed)
-        self._last = np.zeros((packed.length, packed.n_features), np.float32)
-
-    def _rows_at_once(self) -> int:
-        return self.length
-
-    def _warm_up(self) -> int:
-        return self.length
-
-    def _ring_size(self) -> int:
-        return 2 * self.length * sum(self.packed.kept_per_bar)
-
-    def _keep(self, features: Float32Array) -> None:
-        """Keep the last bars, bar b in row b mod length."""
-        for place in range(max(0, len(features) - self.length), len(features)):
-            self._last[(self._bars + place) % self.length] = features[place]
-
-    def _arrays(self) -> Snapshot:
-        bars = range(self._bars - min(self._bars, self.length), self._bars)
-        return {"features": self._last[[bar % self.length for bar in bars]]}
-
-    def _shapes(self, bars: int) -> dict[str, tuple[int, ...]]:
-        return {"features": (min(bars, self.length), self.n_features)}
-
-    def _load(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
-        features = _float32(snapshot["features"])
-        self._bars -= len(features)
-        self._take(features, np.empty((0, N_CLASSES), np.float32))
+    def _undo(self) -> None:
+        """Go back to where `_save` was called."""
+        raise NotImplementedError

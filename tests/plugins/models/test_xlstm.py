@@ -94,7 +94,8 @@ def test_every_option_of_the_training_reaches_it():
         ({"stateful": True}, "tensorflow"),
         ({"precision": "mixed_bfloat16"}, "tensorflow"),
         ({"blocks": ("mlstm_large",)}, "tensorflow"),
-        ({"kernels": "native", "stateful": True}, "native"),
+        ({"blocks": ("mlstm", "mlstm_large")}, "tensorflow"),
+        ({"kernels": "native"}, "native"),
     ],
 )
 def test_what_kernels_auto_stands_for_on_a_cpu(options, kernels, monkeypatch):
@@ -171,6 +172,22 @@ def test_stateful_training_is_reproducible_and_scores_do_not_depend_on_what_is_a
         (
             {"kernels": "native", "jit_compile": True},
             "kernels native cannot be compiled with XLA; set kernels to tensorflow or jit_compile to auto",
+        ),
+        *(
+            (
+                {"kernels": "native", **excluded},
+                "kernels native computes whole windows of mlstm and slstm blocks in float32; set kernels to "
+                "auto, or leave stateful and precision at their defaults",
+            )
+            for excluded in (
+                {"stateful": True},
+                {"precision": "mixed_bfloat16"},
+                {"blocks": ("mlstm_large",)},
+            )
+        ),
+        (
+            {"embedding": 16, "heads": 16},
+            "heads 16 leave an slstm heads of one unit, which its normalisation makes 0; use fewer",
         ),
         ({"qkv_block": 5}, "qkv_block must divide the inner width 64 of an mlstm block; received 5"),
         (
