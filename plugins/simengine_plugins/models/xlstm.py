@@ -32,7 +32,7 @@ class Xlstm(KerasSignalModel):
     many bars are seen before the first one counts, window.train_stride: 1 lets every labelled bar count,
     training.balancer has no part in it, and inference.tta must be [identity].
 
-    docs/model.md says more about every option, and how the defaults were chosen.
+    docs/model.md says more about every option.
     """
 
     # Compiling costs about 10 s and saves 30 to 80 ms a step (batch 128, 60 bars, two cores), but 8 ms of a
