@@ -1,8 +1,8 @@
 """Do the layers equal the official xLSTM? python benchmarks/golden.py DIR [--json].
 
 DIR holds recorded cases (see golden_cases.py). Every case is run in float32 along every path: operation by
-operation (``tensorflow``), compiled (``xla``) and by the kernels of simengine.model.native (``native``, where
-they can compute the layer; elsewhere that is ``tensorflow`` again). --case and --path choose some, by comma.
+operation (``tensorflow``), compiled (``xla``) and by the kernels of simengine.model.native (``native``; where
+they cannot compute a layer, the row says that operations did). --case and --path choose some, by comma.
 Limits, set by the official implementation's own float32 errors:
 
   forward   largest difference from the official float64 output: 3 times the official one, or 1e-5 of max |y|
@@ -74,6 +74,7 @@ class Row:
     official: float
     figures: dict[str, Figure] = field(default_factory=dict)
     norm_wise: float | None = None
+    kernels: str = "tensorflow"
 
     @property
     def passed(self) -> bool:
@@ -91,7 +92,8 @@ class Row:
             name: {"error": _plain(figure.error), "limit": figure.limit, "of": figure.of}
             for name, figure in self.figures.items()
         }
-        own = {"case": self.case, "path": self.path, "passed": self.passed, "official": self.official}
+        own = {"case": self.case, "path": self.path, "kernels": self.kernels, "passed": self.passed}
+        own["official"] = self.official
         return {**own, "ratio": _plain(self.ratio), "gradient_norm_wise": _plain(self.norm_wise), **figures}
 
 
@@ -148,6 +150,7 @@ def check_layer(case: LayerCase, path: Path) -> Row:
 
     layer = runs.build(case, **path.options)
     row, size = Row(case.name, path.name, case.error), float(np.abs(case.y).max())
+    row.kernels = runs.computed_by(layer)
     y, dx, gradients = runs.forward_and_gradients(layer, case, path.mode)
     limit = max(OWN_ERRORS * case.error, FORWARD * size)
     row.figures["forward"] = Figure(largest(y, case.y64), limit)
@@ -211,6 +214,8 @@ def as_line(row: Row) -> str:
         if not figure.within
     ]
     verdict = f"DIFFERS: {', '.join(broken)}" if broken else "equal"
+    if row.path == "native" and row.kernels != "native":
+        verdict += f" (computed by {'both' if row.kernels == 'both' else 'TensorFlow operations'})"
     line = " ".join(f"{cells.get(column, '-'):>10}" for column in COLUMNS)
     return f"{row.case:<34} {row.path:<10} {line}  {verdict}"
 

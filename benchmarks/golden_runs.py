@@ -10,17 +10,20 @@ import numpy as np
 import tensorflow as tf
 from golden_cases import LayerCase
 
+from simengine.model.base import Mode
 from simengine.model.from_official import layer_from_official_config
+from simengine.model.fused import runs_fused
 from simengine.model.large import MLSTMLarge
+from simengine.model.mlstm import MLSTM
 from simengine.model.official import load_official_state_dict, to_official_state_dict
 from simengine.model.official_names import entries_of, split_fused
 from simengine.model.slstm import SLSTM
 
-Mode = Literal["eager", "graph", "xla"]
+RunMode = Literal["eager", "graph", "xla"]
 """How operations are run: one by one, as a graph, or compiled."""
 
 
-def as_mode(function: Callable[..., Any], mode: Mode) -> Callable[..., Any]:
+def as_mode(function: Callable[..., Any], mode: RunMode) -> Callable[..., Any]:
     """Return a function to be run in this mode."""
     return function if mode == "eager" else tf.function(function, jit_compile=mode == "xla")
 
@@ -32,8 +35,15 @@ def build(case: LayerCase, dtype: str = "float32", **options: Any) -> Any:
     return layer
 
 
+def computed_by(layer: Any) -> str:
+    """Return which kernels compute the memories of a layer over a sequence: native, tensorflow or both."""
+    memories = [part for part in layer._flatten_layers() if isinstance(part, MLSTM | SLSTM | MLSTMLarge)]
+    native = [isinstance(part, MLSTM | SLSTM) and runs_fused(part, Mode()) for part in memories]
+    return "native" if all(native) else "both" if any(native) else "tensorflow"
+
+
 def forward_and_gradients(
-    layer: Any, case: LayerCase, mode: Mode = "graph"
+    layer: Any, case: LayerCase, mode: RunMode = "graph"
 ) -> tuple[Any, Any, dict[str, Any]]:
     """Return y, dx and the gradients of the parameters by official name."""
     variables = layer.trainable_variables
@@ -55,7 +65,7 @@ def forward_and_gradients(
     return y.numpy(), dx.numpy(), to_official_state_dict(layer, values=by_path)
 
 
-def final_states(layer: Any, case: LayerCase, mode: Mode = "graph") -> dict[str, Any]:
+def final_states(layer: Any, case: LayerCase, mode: RunMode = "graph") -> dict[str, Any]:
     """Return the states after the whole sequence, from the official start, by official name."""
 
     def run(x: tf.Tensor) -> Any:
@@ -64,7 +74,7 @@ def final_states(layer: Any, case: LayerCase, mode: Mode = "graph") -> dict[str,
     return official_states(layer, as_mode(run, mode)(tf.constant(case.x, layer.compute_dtype)))
 
 
-def stepwise(layer: Any, case: LayerCase, mode: Mode = "graph") -> tuple[Any, dict[str, Any]]:
+def stepwise(layer: Any, case: LayerCase, mode: RunMode = "graph") -> tuple[Any, dict[str, Any]]:
     """Return the last output and the states of the stepwise run, from the official start."""
     step = as_mode(layer.step, mode)
     state, y = layer.initial_state(len(case.x), official=True), None

@@ -30,7 +30,8 @@ class KerasSignalModel(ABC):
 
     Options are the public attributes that ``__init__`` stores. They are recorded with the weights, and
     restoring into a model with other options is refused; an option that a record of an earlier version
-    lacks counts as its default. Any of the attributes below can be an option: store it in ``__init__``.
+    lacks counts as ``before`` says, else as its default. Any of the attributes below can be an option:
+    store it in ``__init__``.
 
     Attributes
     ----------
@@ -56,6 +57,9 @@ class KerasSignalModel(ABC):
     """The same for the steps of stateful training."""
     execution: ClassVar[frozenset[str]] = frozenset({"jit_compile", "kernels"})
     """Options that say how something is computed and not what; they are not recorded with the weights."""
+
+    before: ClassVar[Mapping[str, Any]] = {}
+    """What networks were before an option existed, where that is not its default of today."""
 
     weight_decay: float = 0.0
     ema: float | None = None
@@ -231,7 +235,7 @@ class KerasSignalModel(ABC):
         make_deterministic()
         from simengine.model.weights import load_named_weights
 
-        stored = {**self._defaults(), **state["architecture"]}
+        stored = {**self._defaults(), **self.before, **state["architecture"]}
         n_features, length = int(stored["n_features"]), int(stored["length"])
         expected = self._architecture(n_features, length)
         for name in sorted({*expected, *stored}):

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+Share = Annotated[float, Field(ge=0, lt=1)]
+"""Of what a dropout takes away."""
 HeadBias = Annotated[
     Literal["zeros", "class_prior"],
     Field(description="start of the output biases: 0, or the log shares of the train labels"),

@@ -33,6 +33,15 @@ def test_case_equals_the_official_implementation(name, path):
     assert_equal(golden.check(GOLDEN, name, CONFIG[name], [path]))
 
 
+@pytest.mark.parametrize(("name", "kernels"), [(SMALL[0], "native"), ("large_block_small", "tensorflow")])
+def test_a_row_says_whether_the_native_kernels_computed_it(name, kernels):
+    (row,) = golden.check(GOLDEN, name, CONFIG[name], [path for path in EAGER if path.name == "native"])
+    assert row.as_json()["kernels"] == kernels
+    assert golden.as_line(row).endswith(
+        "equal" if kernels == "native" else "(computed by TensorFlow operations)"
+    )
+
+
 def test_memory_equals_the_official_implementation():
     rows = golden.check(GOLDEN, "mlstm_kernel", CONFIG["mlstm_kernel"], EAGER)
     assert [row.case.split(" ", 1)[1] for row in rows] == [

@@ -9,7 +9,7 @@ from pydantic import Field
 from simengine import Component, hookimpl
 from simengine.seed import integer
 from simengine.train.keras_model import KerasSignalModel
-from simengine.train.option_types import Ema, HeadBias, JitCompile, WeightDecay
+from simengine.train.option_types import Ema, HeadBias, JitCompile, Share, WeightDecay
 
 if TYPE_CHECKING:
     import keras
@@ -27,17 +27,13 @@ class Lstm(KerasSignalModel):
         *,
         units: Annotated[int, Field(ge=1, description="width of every LSTM layer")] = 32,
         layers: Annotated[int, Field(ge=1, description="number of LSTM layers")] = 1,
-        dropout: Annotated[float, Field(ge=0, lt=1, description="share of the last state dropped")] = 0.1,
+        dropout: Annotated[Share, Field(description="share of the last state dropped")] = 0.1,
         block_dropout: Annotated[
-            float, Field(ge=0, lt=1, description="share dropped of what each layer but the last passes on")
+            Share, Field(description="share dropped of what each layer but the last passes on")
         ] = 0.0,
         recurrent_dropout: Annotated[
-            float,
-            Field(
-                ge=0,
-                lt=1,
-                description="share of the state hidden from the gates, the same for all bars of a window",
-            ),
+            Share,
+            Field(description="share of the state hidden from the gates, the same for all bars of a window"),
         ] = 0.0,
         head_bias: HeadBias = "zeros",
         weight_decay: WeightDecay = 0.0,

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from simengine.data.windows import WindowSet
+from simengine.errors import RunError
 from simengine.plugin.manager import build_registry
 from simengine_plugins.models.xlstm import Xlstm
 
@@ -31,17 +32,17 @@ def test_it_trains_and_its_state_restores_it(windows, context):
         "n_features": 5,
         "length": 8,
         "embedding": 8,
-        "embedding_bias": 0.0,
+        "embedding_bias": 0.5,
         "heads": 2,
-        "blocks": ["mlstm", "slstm"],
-        "dropout": 0.1,
-        "block_dropout": 0.0,
+        "blocks": ["slstm", "slstm"],
+        "dropout": 0.2,
+        "block_dropout": 0.1,
         "recurrent_dropout": 0.0,
-        "conv_kernel": 4,
+        "conv_kernel": 0,
         "qkv_block": 4,
         "head_bias": "zeros",
-        "weight_decay": 0.0,
-        "ema": None,
+        "weight_decay": 0.1,
+        "ema": 0.99,
         "precision": "float32",
         "stateful": False,
         "chunk": 64,
@@ -49,10 +50,20 @@ def test_it_trains_and_its_state_restores_it(windows, context):
     restored.set_state(state)
     logits = model.predict_logits(val)
     np.testing.assert_array_equal(restored.predict_logits(val), logits)
-    # A record from before the newer options.
+
+
+def test_a_record_from_before_the_newer_options_means_what_networks_were_then(windows, context):
+    then = {"embedding_bias": 0.0, "block_dropout": 0.0, "conv_kernel": 4, "weight_decay": 0.0, "ema": None}
+    train, model = windows(100), Xlstm(**SMALL, blocks=("mlstm", "slstm"), dropout=0.1, **then)
+    model.fit(train, train, context())
+    state = model.get_state()
     names = ("n_features", "length", "embedding", "heads", "blocks", "dropout")
-    restored.set_state({**state, "architecture": {name: state["architecture"][name] for name in names}})
-    np.testing.assert_array_equal(restored.predict_logits(val), logits)
+    old = {**state, "architecture": {name: state["architecture"][name] for name in names}}
+    restored = Xlstm(**SMALL, blocks=("mlstm", "slstm"), dropout=0.1, **then)
+    restored.set_state(old)
+    np.testing.assert_array_equal(restored.predict_logits(train), model.predict_logits(train))
+    with pytest.raises(RunError, match=r"^the saved Xlstm has block_dropout = 0\.0, this one has 0\.1: use"):
+        Xlstm(**SMALL, blocks=("mlstm", "slstm"), dropout=0.1).set_state(old)
 
 
 def test_every_option_of_the_network_reaches_it():
@@ -189,13 +200,16 @@ def test_stateful_training_is_reproducible_and_scores_do_not_depend_on_what_is_a
             {"embedding": 16, "heads": 16},
             "heads 16 leave an slstm heads of one unit, which its normalisation makes 0; use fewer",
         ),
-        ({"qkv_block": 5}, "qkv_block must divide the inner width 64 of an mlstm block; received 5"),
+        (
+            {"embedding": 32, "blocks": ("mlstm",), "qkv_block": 5},
+            "qkv_block must divide the inner width 64 of an mlstm block; received 5",
+        ),
         (
             {"embedding": 12, "blocks": ("mlstm_large",)},
             "heads must divide half the embedding, 6, in an mlstm_large block; received 4",
         ),
         (
-            {"embedding": 9, "heads": 3},
+            {"embedding": 9, "heads": 3, "blocks": ("mlstm",)},
             "heads must divide the inner width 64 of an mlstm block; received 3",
         ),
     ],
