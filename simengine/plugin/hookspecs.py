@@ -36,6 +36,16 @@ def simengine_register_labelers() -> list[Component]:  # type: ignore[empty-body
 
 
 @hookspec
+def simengine_register_threshold_optimizers() -> list[Component]:  # type: ignore[empty-body]
+    """Return searches of the labeler's options, selected at ``labels.optimizer``."""
+
+
+@hookspec
+def simengine_register_smote() -> list[Component]:  # type: ignore[empty-body]
+    """Return makers of synthetic minority rows, selected at ``training.smote``."""
+
+
+@hookspec
 def simengine_register_balancers() -> list[Component]:  # type: ignore[empty-body]
     """Return balancers, selected at ``training.balancer``."""
 
@@ -48,6 +58,26 @@ def simengine_register_reweighters() -> list[Component]:  # type: ignore[empty-b
 @hookspec
 def simengine_register_losses() -> list[Component]:  # type: ignore[empty-body]
     """Return losses, selected at ``training.loss``."""
+
+
+@hookspec
+def simengine_register_smoothers() -> list[Component]:  # type: ignore[empty-body]
+    """Return label smoothings, selected at ``training.smoother``."""
+
+
+@hookspec
+def simengine_register_miners() -> list[Component]:  # type: ignore[empty-body]
+    """Return hard-example miners, selected at ``training.miner``."""
+
+
+@hookspec
+def simengine_register_penalties() -> list[Component]:  # type: ignore[empty-body]
+    """Return terms added to the loss, listed at ``training.penalties``."""
+
+
+@hookspec
+def simengine_register_augmenters() -> list[Component]:  # type: ignore[empty-body]
+    """Return random changes of train windows, listed at ``training.augment``."""
 
 
 @hookspec

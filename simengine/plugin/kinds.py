@@ -24,6 +24,8 @@ from simengine.types import (
 
 if TYPE_CHECKING:
     from simengine.backtest.costs import FeeSchedule, SlippageModel
+    from simengine.data.label_search import LabelSearch, LabelSearchResult
+    from simengine.data.synthetic import SmoteTask, Synthetic
     from simengine.data.windows import WindowSet
     from simengine.train.context import TrainContext
     from simengine.types import EpochRecord
@@ -73,6 +75,16 @@ class Labeler(Protocol):
         """Return log-return thresholds (lower, upper), each (n,), known at t; None without such."""
 
 
+class ThresholdOptimizer(Protocol):
+    """A search of the labeler's options on bars of train."""
+
+    def search(self, task: LabelSearch) -> LabelSearchResult:
+        """Return the best options and the table of everything that was tried.
+
+        ``task`` holds no bar from the end of train on.
+        """
+
+
 class Balancer(Protocol):
     """Which training rows form each batch."""
 
@@ -83,7 +95,12 @@ class Balancer(Protocol):
 
 
 class Reweighter(Protocol):
-    """Per-class weights of the loss, moved between epochs."""
+    """Per-class weights of the loss, moved between epochs.
+
+    A reweighter may have an attribute ``applies_to``: ``"sample_weight"`` (the default) multiplies the loss
+    of a row by the weight of its class, ``"alpha"`` multiplies each class's part of the targets, which
+    differs for soft targets only.
+    """
 
     def start(self, labels: LabelArray) -> FloatArray:
         """Return the (3,) weights of the first epoch from the train labels."""
@@ -99,11 +116,66 @@ class Reweighter(Protocol):
 class Loss(Protocol):
     """A training loss per row, written in TensorFlow operations imported inside the call.
 
-    A loss that needs the class prior also has ``fit(labels)``, called once with the train labels.
+    It is linear in the targets, so that smoothed labels and per-class weights mean what they say. A loss
+    that needs the class prior also has ``fit(labels)``, called once with the train labels. A loss that
+    changes over the training takes a third argument ``epoch``, a float tensor counted from 1.
     """
 
     def __call__(self, targets: Any, logits: Any) -> Any:  # noqa: ANN401 - tf.Tensor
         """Return the loss (B,) of float targets (B, 3) and logits (B, 3)."""
+
+
+class Smoother(Protocol):
+    """Soft targets from hard ones, in TensorFlow operations imported inside the call."""
+
+    def __call__(self, targets: Any) -> Any:  # noqa: ANN401 - tf.Tensor
+        """Return float targets (B, 3), each row a distribution, of one-hot targets (B, 3)."""
+
+
+class Miner(Protocol):
+    """Which train rows are hard, and how large a part of each batch they take.
+
+    Rows are those of train alone. Validation rows would be the harder choice, and a wrong one: val decides
+    when training stops, how probabilities are calibrated and how signals are decided.
+    """
+
+    every: int
+    """Epochs between two selections; the first is made after the first epoch."""
+
+    def select(self, labels: LabelArray, log_proba: FloatArray, losses: FloatArray) -> IntArray:
+        """Return ids of hard train rows, hardest first.
+
+        ``log_proba`` (n, 3) and ``losses`` (n,), without class weights and penalties, are those of the
+        network of now on all train rows, ``labels`` (n,) theirs.
+        """
+
+    def share(self, epoch: int, epochs: int) -> float:
+        """Return the share of each batch, in [0, 1), that hard rows replace in an epoch counted from 1."""
+
+
+class Penalty(Protocol):
+    """A term added to the loss, in TensorFlow operations imported inside the call."""
+
+    def __call__(self, targets: Any, logits: Any) -> Any:  # noqa: ANN401 - tf.Tensor
+        """Return the penalty (B,) of float targets (B, 3) and logits (B, 3), its weight included.
+
+        Class weights do not multiply it. A penalty on the batch as a whole returns the same number for
+        every row.
+        """
+
+
+class Augmenter(Protocol):
+    """A random change of train windows, in TensorFlow operations imported inside the call."""
+
+    def __call__(self, batch: Any, seed: Any) -> Any:  # noqa: ANN401 - tf.Tensor
+        """Return a batch of the same shape (B, length, F); the same for the same ``seed``, int32 (2,)."""
+
+
+class Smote(Protocol):
+    """Synthetic train rows between rows of one class."""
+
+    def synthesize(self, task: SmoteTask) -> Synthetic:
+        """Return rows (i, j, lambda): the window (1 - lambda) W_i + lambda W_j with the class of both."""
 
 
 class TestTimeTransform(Protocol):
@@ -149,8 +221,9 @@ class Model(Protocol):
     """
 
     uses: frozenset[str]
-    """Which parts under ``training`` it honours: of balancer, reweighter, loss, and ``optimizer`` for the
-    numbers (epochs, batch_size, learning_rate, warmup, clip_norm, patience)."""
+    """Which parts under ``training`` it honours: of balancer, reweighter, loss, smoother, miner, penalties,
+    augment, smote, and ``optimizer`` for the numbers (epochs, batch_size, learning_rate, warmup, clip_norm,
+    patience)."""
 
     def fit(self, train: WindowSet, val: WindowSet, context: TrainContext) -> list[EpochRecord]:
         """Learn from the train windows, watching the val windows; return one record an epoch."""
@@ -222,9 +295,20 @@ KINDS: dict[str, Kind] = {
         Kind("source", "simengine_register_sources", "data.source", Source),
         Kind("features", "simengine_register_features", "features", Features),
         Kind("labeler", "simengine_register_labelers", "labels.labeler", Labeler),
+        Kind(
+            "threshold_optimizer",
+            "simengine_register_threshold_optimizers",
+            "labels.optimizer",
+            ThresholdOptimizer,
+        ),
+        Kind("smote", "simengine_register_smote", "training.smote", Smote),
         Kind("balancer", "simengine_register_balancers", "training.balancer", Balancer),
         Kind("reweighter", "simengine_register_reweighters", "training.reweighter", Reweighter),
         Kind("loss", "simengine_register_losses", "training.loss", Loss),
+        Kind("smoother", "simengine_register_smoothers", "training.smoother", Smoother),
+        Kind("miner", "simengine_register_miners", "training.miner", Miner),
+        Kind("penalty", "simengine_register_penalties", "training.penalties", Penalty, many=True),
+        Kind("augmenter", "simengine_register_augmenters", "training.augment", Augmenter, many=True),
         Kind("tta", "simengine_register_tta", "inference.tta", TestTimeTransform, many=True),
         Kind("calibrator", "simengine_register_calibrators", "inference.calibrator", Calibrator),
         Kind("decision", "simengine_register_decisions", "inference.decision", Decision),

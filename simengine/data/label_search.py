@@ -1,0 +1,68 @@
+"""The search of a labeler's options: what is asked, and what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from simengine.log import NoProgress, Progress
+from simengine.types import Bars, FloatArray
+
+if TYPE_CHECKING:
+    from simengine.plugin.kinds import Labeler
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSearch:
+    """What a threshold optimizer is given.
+
+    Parameters
+    ----------
+    labeler : str
+        Name of the labeler, for example ``"adaptive_threshold"``.
+    options : mapping
+        All of its options as configured.
+    create : callable
+        ``create(changed)`` returns an unfitted labeler with the options of the config, some of them changed.
+    bars : mapping of str to Bars
+        Bars by symbol, all of them before the end of train.
+    train_end : int
+        End of train, ns UTC, exclusive.
+    window : int
+        Bars of a window: what the inner split has to purge beside the horizon.
+    seed : int
+        Of everything random in it.
+    progress : Progress
+        Told about every step.
+    """
+
+    labeler: str
+    options: Mapping[str, Any]
+    create: Callable[[Mapping[str, Any]], Labeler]
+    bars: Mapping[str, Bars]
+    train_end: int
+    window: int
+    seed: int
+    progress: Progress = field(default_factory=NoProgress)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSearchResult:
+    """What a threshold optimizer found.
+
+    Parameters
+    ----------
+    best : mapping
+        Options to change in the config.
+    table : mapping of str to list
+        One column each for the options tried, the label shares ``sell``, ``hold``, ``buy``, and the
+        objective(s); one row per trial, in the order of the trials.
+    objective : float
+        Of the best.
+    """
+
+    best: Mapping[str, Any]
+    table: Mapping[str, list[Any]]
+    objective: float
+    shares: FloatArray
