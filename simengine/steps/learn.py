@@ -57,6 +57,11 @@ def learn(config: Config, parts: Parts, prepared: Prepared, session: Session, pr
         checkpoint=run_dir / CHECKPOINT,
         on_epoch=on_epoch,
         progress=progress,
+        smoother=parts.smoother,
+        miner=parts.miner,
+        smote=parts.smote,
+        penalties=parts.penalty,
+        augment=parts.augmenter,
     )
     history = parts.model.fit(prepared.train, prepared.val, context)
     write_json(run_dir / HISTORY, [asdict(record) for record in history])

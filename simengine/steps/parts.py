@@ -13,6 +13,7 @@ from simengine.plugin.kinds import KINDS
 if TYPE_CHECKING:
     from simengine.config.schema import Config
     from simengine.plugin.kinds import (
+        Augmenter,
         Balancer,
         Calibrator,
         Decision,
@@ -21,12 +22,17 @@ if TYPE_CHECKING:
         Kind,
         Labeler,
         Loss,
+        Miner,
         Model,
+        Penalty,
         Reweighter,
         Slippage,
+        Smoother,
+        Smote,
         Source,
         Strategy,
         TestTimeTransform,
+        ThresholdOptimizer,
     )
     from simengine.plugin.registry import Registry
 
@@ -34,7 +40,8 @@ logger = get_logger(__name__)
 
 # What a training part is when nobody asked for anything; only a choice can be ignored by a model.
 _OPTIMIZER = ("epochs", "batch_size", "learning_rate", "warmup", "clip_norm", "patience")
-_PLAIN = {"balancer": "natural", "reweighter": None, "loss": "cross_entropy"}
+_PLAIN = {"balancer": "natural", "loss": "cross_entropy"}
+_PARTS = ("balancer", "reweighter", "loss", "smoother", "miner", "penalties", "augment", "smote")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +51,15 @@ class Parts:
     source: Source
     features: Features
     labeler: Labeler
+    threshold_optimizer: ThresholdOptimizer | None
     balancer: Balancer
     reweighter: Reweighter | None
     loss: Loss
+    smoother: Smoother | None
+    miner: Miner | None
+    penalty: tuple[Penalty, ...]
+    augmenter: tuple[Augmenter, ...]
+    smote: Smote | None
     tta: tuple[TestTimeTransform, ...]
     calibrator: Calibrator | None
     decision: Decision
@@ -83,17 +96,22 @@ def _build(kind: Kind, config: Config, registry: Registry) -> Any:  # noqa: ANN4
 
 def _check_used(config: Config, model: Model) -> None:
     """Refuse a training part that the model would silently ignore."""
-    for part, plain in _PLAIN.items():
-        chosen = getattr(config.training, part)
-        name = chosen.type if chosen is not None else None
-        if name != plain and part not in model.uses:
+    for part in _PARTS:
+        chosen, plain = getattr(config.training, part), _PLAIN.get(part)
+        names = [ref.type for ref in chosen] if isinstance(chosen, tuple) else [chosen.type] if chosen else []
+        if names not in ([], [plain]) and part not in model.uses:
+            off = "[]" if isinstance(chosen, tuple) else plain or "null"
             raise ConfigError(
-                f"training.{part}: model {config.model.type!r} does not use a {part}, received {name!r}; "
-                f"set it to {plain or 'null'} or choose another model"
+                f"training.{part}: model {config.model.type!r} does not use {_a(part)}, received "
+                f"{', '.join(map(repr, names))}; set it to {off} or choose another model"
             )
     if "optimizer" not in model.uses:
         names = ", ".join(_OPTIMIZER)
         event(logger, "not_used", f"model {config.model.type} has no use for training.{{{names}}}")
+
+
+def _a(part: str) -> str:
+    return part if part in ("penalties", "smote") else f"an {part}" if part == "augment" else f"a {part}"
 
 
 def _check_views(config: Config, parts: Parts) -> None:

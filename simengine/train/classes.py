@@ -47,6 +47,23 @@ def class_prior(labels: LabelArray, needed_by: str) -> FloatArray:
     return shares
 
 
+def by_target(reweighter: object) -> bool:
+    """Return whether class weights multiply the classes' parts of the targets, not the rows' losses.
+
+    Raises
+    ------
+    PluginError
+        When ``applies_to`` is neither ``sample_weight`` nor ``alpha``.
+    """
+    where = getattr(reweighter, "applies_to", "sample_weight")
+    if where not in ("sample_weight", "alpha"):
+        raise PluginError(
+            f"reweighter {type(reweighter).__name__}: applies_to must be 'sample_weight' or 'alpha'; "
+            f"received {where!r}"
+        )
+    return bool(where == "alpha")
+
+
 def checked_class_weights(reweighter: object, weights: Any) -> FloatArray:  # noqa: ANN401 - a plugin's result
     """Return what a reweighter answered as float64 (3,).
 

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 from simengine.log import NoProgress, Progress
 
 if TYPE_CHECKING:
-    from simengine.plugin.kinds import Balancer, Loss, Reweighter
+    from simengine.plugin.kinds import (
+        Augmenter,
+        Balancer,
+        Loss,
+        Miner,
+        Penalty,
+        Reweighter,
+        Smoother,
+        Smote,
+    )
     from simengine.types import EpochRecord
 
 
@@ -45,6 +54,10 @@ class TrainContext:
         Called with the `EpochRecord` after every epoch.
     progress : Progress
         Told about every step.
+    smoother, miner, smote
+        Components under ``training``, each of which may be None.
+    penalties, augment
+        Tuples of components under ``training``.
     """
 
     balancer: Balancer
@@ -60,3 +73,8 @@ class TrainContext:
     checkpoint: Path | None = None
     on_epoch: Callable[[EpochRecord], None] = _ignore
     progress: Progress = field(default_factory=NoProgress)
+    smoother: Smoother | None = None
+    miner: Miner | None = None
+    smote: Smote | None = None
+    penalties: tuple[Penalty, ...] = ()
+    augment: tuple[Augmenter, ...] = ()

@@ -9,8 +9,12 @@ import numpy as np
 
 from simengine.errors import PluginError
 from simengine.seed import stream
-from simengine.train.step import logits_of_ends, predict_from_ends, training_step
-from simengine.types import Float32Array, FloatArray, IntArray, LabelArray
+from simengine.train.classes import by_target
+from simengine.train.mining import Mining
+from simengine.train.objective import Objective
+from simengine.train.samples import sample_table
+from simengine.train.step import StepBatch, logits_of_ends, predict_from_ends, training_step
+from simengine.types import N_CLASSES, Float32Array, FloatArray, IntArray, LabelArray
 
 if TYPE_CHECKING:
     import keras
@@ -41,6 +45,12 @@ class StepResult(NamedTuple):
 class Feed(Protocol):
     """The batches of every epoch, and what to do with one of them."""
 
+    mining: Mining | None
+
+    @property
+    def labels(self) -> LabelArray:
+        """Labels of the rows that batches are drawn from."""
+
     def batches(self, epoch: int) -> Sequence[Any]:
         """Return the batches of an epoch, counted from 1, and start it."""
 
@@ -55,54 +65,73 @@ class Feed(Protocol):
 
 
 class WindowFeed:
-    """Batches of windows, picked by the balancer and gathered in the graph.
+    """Batches of rows of the sample table, picked by the balancer and gathered in the graph.
 
-    One step: row ids -> windows -> loss per row times the weight of its class -> mean.
+    One step: row ids from the balancer, a share of them replaced by hard rows -> windows, mixed where the
+    row is synthetic -> augmented -> `Objective`.
     """
 
     def __init__(self, model: keras.Model, train: WindowSet, context: TrainContext) -> None:
         import tensorflow as tf
 
         self.model, self.train, self.context = model, train, context
+        self.table = sample_table(train, context)
+        self.mining = context.miner and Mining(context.miner, context.seed, context.epochs)
         self.matrix = tf.constant(train.matrix)
+        self._by_target = by_target(context.reweighter)
+        self._epoch, self._number = 0, 0
         self._logits = logits_of_ends(model, train.length, train.n_features)
+
+    @property
+    def labels(self) -> LabelArray:
+        """Labels of the rows that batches are drawn from, synthetic ones included."""
+        return self.table.labels
 
     def compile(self, update: Update, *, jit: bool) -> None:
         """Make the training step."""
-        train = self.train
-        self._step = training_step(
-            self.model, update, self.context.loss, train.length, train.n_features, jit=jit
-        )
+        context, size = self.context, (self.train.length, self.train.n_features)
+        objective, mixed = Objective.of(context), self.table.mixed
+        self._step = training_step(self.model, update, objective, context.augment, size, mixed=mixed, jit=jit)
 
     def batches(self, epoch: int) -> list[IntArray]:
-        """Return the balancer's row ids.
+        """Return row ids of the sample table: the balancer's, with the miner's among them.
 
         Raises
         ------
         PluginError
             When they are none, or not ids of rows.
         """
-        context, train = self.context, self.train
+        context, table = self.context, self.table
+        self._epoch, self._number = epoch, 0
         rng = stream(context.seed, "balancer", epoch)
-        groups = train.groups.astype(np.int64)
         batches = [
             np.asarray(rows)
-            for rows in context.balancer.epoch(train.labels, groups, epoch, rng, context.batch_size)
+            for rows in context.balancer.epoch(table.labels, table.groups, epoch, rng, context.batch_size)
         ]
-        _check_batches(context.balancer, batches, len(train))
-        return batches
+        _check_batches(context.balancer, batches, len(table))
+        return batches if self.mining is None else self.mining.mix_in(batches, epoch)
 
     def step(self, batch: IntArray, class_weights: FloatArray, rate: float) -> StepResult:
-        """Train on the windows at some row ids."""
+        """Train on the rows with some ids."""
         # Short batches are filled up with rows of weight zero: one shape, one compilation.
         filled = np.resize(batch, max(len(batch), self.context.batch_size))
-        labels = self.train.labels[filled].astype(np.int32)
-        weights = (class_weights[labels] / len(batch)).astype(np.float32)
+        ends, partners = self.table.ends(filled)
+        labels = self.table.labels[filled].astype(np.int32)
+        shares = np.full(len(filled), 1 / len(batch), np.float32)
+        shares[len(batch) :] = 0.0
+        alpha = class_weights.astype(np.float32) if self._by_target else np.ones(N_CLASSES, np.float32)
+        weights = (np.ones(N_CLASSES) if self._by_target else class_weights)[labels] / len(batch)
         weights[len(batch) :] = 0.0
+        self._number += 1
+        seed = stream(self.context.seed, "augment", self._epoch, self._number).integers(2**31, size=2)
         loss, scores = self._step(
-            self.matrix, self.train.ends[filled].astype(np.int32), labels, weights, np.float32(rate)
-        )
-        return StepResult(float(loss), self.train.labels[batch], scores.numpy()[: len(batch)])
+            self.matrix,
+            StepBatch(
+                ends, partners, self.table.mix[filled], labels, weights.astype(np.float32), shares, alpha,
+                np.float32(self._epoch), seed.astype(np.int32), np.float32(rate),
+            ),
+        )  # fmt: skip
+        return StepResult(float(loss), self.table.labels[batch], scores.numpy()[: len(batch)])
 
     def logits(self, windows: WindowSet) -> Float32Array:
         """Return the logits (n, 3) of windows."""

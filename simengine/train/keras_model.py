@@ -74,9 +74,9 @@ class KerasSignalModel(ABC):
 
     @property
     def uses(self) -> frozenset[str]:
-        """Parts of ``training`` that count: all, but no balancer when stateful, which takes bars in order."""
-        windowed = frozenset() if self.stateful else frozenset({"balancer"})
-        return windowed | {"reweighter", "loss", "optimizer"}
+        """Parts of ``training`` that count: all, but for what picks or changes windows when stateful."""
+        windowed = frozenset() if self.stateful else frozenset({"balancer", "miner", "augment", "smote"})
+        return windowed | {"reweighter", "loss", "smoother", "penalties", "optimizer"}
 
     @property
     def compilable(self) -> bool:

@@ -19,7 +19,7 @@ from simengine.errors import RunError
 from simengine.rundir import write_npz
 from simengine.train.context import TrainContext
 from simengine.train.options import FitOptions
-from simengine.types import EpochRecord, FloatArray
+from simengine.types import EpochRecord, FloatArray, IntArray
 
 FILE = "training.npz"
 _META = "meta"
@@ -44,6 +44,8 @@ class TrainState:
         Fitted state of the reweighter; empty without one.
     history : list of EpochRecord
         One record for each finished epoch.
+    mined : int64 array
+        Hard rows of now; empty without a miner.
     """
 
     weights: Arrays
@@ -52,6 +54,7 @@ class TrainState:
     class_weights: FloatArray
     reweighter: Mapping[str, Any] = field(default_factory=dict)
     history: list[EpochRecord] = field(default_factory=list)
+    mined: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 def fingerprint(train: WindowSet, val: WindowSet, context: TrainContext, options: FitOptions) -> str:
@@ -69,7 +72,15 @@ def fingerprint(train: WindowSet, val: WindowSet, context: TrainContext, options
         dataclasses.astuple(options),
     )
     digest.update(json.dumps(numbers).encode())
-    for part in (context.balancer, context.reweighter, context.loss):
+    parts = (
+        context.balancer,
+        context.reweighter,
+        context.loss,
+        context.smoother,
+        context.miner,
+        context.smote,
+    )
+    for part in (*parts, *context.penalties, *context.augment):
         digest.update(f"{type(part).__qualname__} {_options(part)}".encode())
     starts = (train.series_starts(), val.series_starts())
     for array in (train.matrix, train.ends, train.labels, val.ends, val.labels, *starts):
@@ -94,6 +105,7 @@ def save(folder: Path, state: TrainState, identity: str) -> None:
     arrays |= {f"best/{name}": value for name, value in state.best.items()}
     arrays |= {f"optimizer/{index:04d}": value for index, value in enumerate(state.optimizer)}
     arrays["class_weights"] = state.class_weights
+    arrays["mined"] = state.mined
     meta = {
         "identity": identity,
         "history": [dataclasses.asdict(record) for record in state.history],
@@ -131,6 +143,7 @@ def load(folder: Path, identity: str) -> TrainState | None:
         class_weights=arrays["class_weights"],
         reweighter=_unpack(meta["reweighter"], arrays),
         history=[_record(row) for row in meta["history"]],
+        mined=arrays["mined"],
     )
 
 

@@ -6,19 +6,20 @@ no data set is ever held as windows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simengine.errors import DataError, PluginError
+from simengine.errors import DataError
+from simengine.train.objective import Objective, RowWeights
 from simengine.types import N_CLASSES, Float32Array
 
 if TYPE_CHECKING:
     import keras
 
     from simengine.data.windows import WindowSet
-    from simengine.plugin.kinds import BatchTransform, Loss
+    from simengine.plugin.kinds import Augmenter, BatchTransform
     from simengine.train.optimizer import Update
 
 TensorFunction = Callable[..., Any]
@@ -44,24 +45,6 @@ def check_ends(windows: WindowSet, name: str) -> None:
         )
 
 
-def check_loss(loss: Loss) -> None:
-    """Call a loss once on two rows.
-
-    Raises
-    ------
-    PluginError
-        When it does not return one number per row.
-    """
-    import tensorflow as tf
-
-    received = tf.convert_to_tensor(loss(tf.one_hot([0, 2], N_CLASSES), tf.zeros((2, N_CLASSES))))
-    if received.shape != (2,):
-        raise PluginError(
-            f"loss {type(loss).__name__}: expected one number per row, shape (2,) for two rows; "
-            f"received shape {tuple(received.shape)}"
-        )
-
-
 def _gather(matrix: Any, ends: Any, length: int) -> Any:  # noqa: ANN401 - tensors
     import tensorflow as tf
 
@@ -69,36 +52,86 @@ def _gather(matrix: Any, ends: Any, length: int) -> Any:  # noqa: ANN401 - tenso
     return tf.ensure_shape(batch, (None, length, matrix.shape[1]))
 
 
+class StepBatch(NamedTuple):
+    """What one training step is fed with, as arrays or tensors.
+
+    Row r is the window (1 - mix) W[ends] + mix W[partners], see `simengine.train.samples`.
+    """
+
+    ends: Any  # int32 (B,)
+    partners: Any  # int32 (B,)
+    mix: Any  # float32 (B,)
+    labels: Any  # int32 (B,)
+    weights: Any  # float32 (B,): factors on the losses, 1 / rows included
+    shares: Any  # float32 (B,): factors on the penalties, 1 / rows
+    alpha: Any  # float32 (3,): factors on the classes' parts of the targets
+    epoch: Any  # float32: counted from 1
+    seed: Any  # int32 (2,): of the augmenters
+    rate: Any  # float32: learning rate
+
+
 def training_step(
-    model: keras.Model, update: Update, loss: Loss, length: int, n_features: int, *, jit: bool
+    model: keras.Model,
+    update: Update,
+    objective: Objective,
+    augment: Sequence[Augmenter],
+    size: tuple[int, int],
+    *,
+    mixed: bool,
+    jit: bool,
 ) -> TensorFunction:
     """Return the compiled function of one training step.
 
-    It takes ``(matrix, ends, labels, row_weights, rate)``: the feature matrix (n_bars, F), int32 window
-    ends (B,), int32 labels (B,), float32 weights (B,) whose sum of products with the losses is
-    minimised, and the learning rate. It updates the network and returns that sum and the
-    log-probabilities (B, 3) of the batch before the update.
+    It takes ``(matrix, batch)``: the feature matrix (n_bars, F) and a `StepBatch`. It updates the network
+    and returns the minimised sum and the log-probabilities (B, 3) of the batch before the update.
+
+    Parameters
+    ----------
+    model, update, objective
+        The network, what changes it, what is minimised.
+    augment : sequence of Augmenter
+        Applied to the windows one after another.
+    size : tuple
+        (length, F) of a window.
+    mixed : bool
+        Whether rows can be mixtures; without them ``partners`` and ``mix`` are not read.
+    jit : bool
+        Whether the step is compiled with XLA.
     """
     import tensorflow as tf
 
-    def step(matrix: Any, ends: Any, labels: Any, row_weights: Any, rate: Any) -> Any:  # noqa: ANN401
-        batch = _gather(matrix, ends, length)
-        targets = tf.one_hot(labels, N_CLASSES)
+    length, n_features = size
+
+    def windows(matrix: Any, batch: StepBatch) -> Any:  # noqa: ANN401
+        found = _gather(matrix, batch.ends, length)
+        if mixed:
+            mix = batch.mix[:, None, None]
+            found = (1.0 - mix) * found + mix * _gather(matrix, batch.partners, length)
+        for number, augmenter in enumerate(augment):
+            seed = tf.random.experimental.stateless_fold_in(batch.seed, number)
+            found = tf.ensure_shape(augmenter(found, seed), (None, length, n_features))
+        return found
+
+    def step(matrix: Any, batch: StepBatch) -> Any:  # noqa: ANN401
+        seen = windows(matrix, batch)
+        rows = RowWeights(batch.weights, batch.shares, batch.alpha)
         with tf.GradientTape() as tape:
-            logits = tf.cast(model(batch, training=True), tf.float32)
-            total = tf.reduce_sum(loss(targets, logits) * row_weights)
+            logits = tf.cast(model(seen, training=True), tf.float32)
+            total = objective.total(batch.labels, logits, rows, batch.epoch)
             if model.losses:
                 total += tf.add_n(model.losses)
-        update.apply(tape, total, rate)
+        update.apply(tape, total, batch.rate)
         return total, tf.nn.log_softmax(logits)
 
-    signature = [
-        tf.TensorSpec((None, n_features), tf.float32),
-        tf.TensorSpec((None,), tf.int32),
-        tf.TensorSpec((None,), tf.int32),
-        tf.TensorSpec((None,), tf.float32),
-        tf.TensorSpec((), tf.float32),
-    ]
+    per_row = {"ends": tf.int32, "partners": tf.int32, "labels": tf.int32}
+    specs = {name: tf.TensorSpec((None,), per_row.get(name, tf.float32)) for name in StepBatch._fields}
+    specs |= {
+        "alpha": tf.TensorSpec((N_CLASSES,), tf.float32),
+        "epoch": tf.TensorSpec((), tf.float32),
+        "seed": tf.TensorSpec((2,), tf.int32),
+        "rate": tf.TensorSpec((), tf.float32),
+    }
+    signature = [tf.TensorSpec((None, n_features), tf.float32), StepBatch(**specs)]
     compiled: TensorFunction = tf.function(step, jit_compile=jit, input_signature=signature)
     return compiled
 

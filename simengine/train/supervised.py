@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simengine.errors import DataError, RunError
+from simengine.evaluate.logproba import log_softmax
 from simengine.model.weights import load_named_weights, named_weights, reseed_dropout
 from simengine.plugin.state import get_state, set_state
 from simengine.seed import integer
@@ -18,12 +19,13 @@ from simengine.train import state as checkpoint
 from simengine.train.classes import checked_class_weights
 from simengine.train.determinism import make_deterministic
 from simengine.train.feed import Feed, StepResult, WindowFeed
+from simengine.train.objective import Objective
 from simengine.train.optimizer import Update
 from simengine.train.options import FitOptions
 from simengine.train.record import epoch_record
 from simengine.train.schedule import warmup_cosine
 from simengine.train.stateful import LaneFeed
-from simengine.train.step import check_ends, check_loss
+from simengine.train.step import check_ends
 from simengine.types import N_CLASSES, EpochRecord
 
 if TYPE_CHECKING:
@@ -42,11 +44,11 @@ def fit_classifier(
 ) -> list[EpochRecord]:
     """Train a network with Adam and leave it with the weights of its best epoch.
 
-    One step: a batch of windows from the balancer (`WindowFeed`), or the next bars of every lane in
-    stateful training (`LaneFeed`) -> loss per row times the weight of the row's class -> mean ->
-    global-norm clipping -> `Update` at the rate of `warmup_cosine`. After every epoch the whole validation
-    segment is scored, with the average of the weights where one is kept; the epoch with the lowest val
-    NLL wins.
+    One step: a batch of windows from the balancer and the miner (`WindowFeed`), or the next bars of every
+    lane in stateful training (`LaneFeed`) -> smoothed targets -> loss per row times the weight of the row's
+    class, plus penalties -> mean (`Objective`) -> global-norm clipping -> `Update` at the rate of
+    `warmup_cosine`. After every epoch the whole validation segment is scored, with the average of the
+    weights where one is kept; the epoch with the lowest val NLL wins.
 
     Parameters
     ----------
@@ -126,8 +128,8 @@ class _Training:
         context = self.context
         fit = getattr(context.loss, "fit", None)
         if fit is not None:
-            fit(self.train.labels)
-        check_loss(context.loss)
+            fit(self.feed.labels)
+        Objective.of(context).check()
         if context.checkpoint is not None:
             stored = checkpoint.load(context.checkpoint, self.identity)
             if stored is not None:
@@ -136,7 +138,7 @@ class _Training:
         class_weights = np.ones(N_CLASSES)
         if context.reweighter is not None:
             class_weights = checked_class_weights(
-                context.reweighter, context.reweighter.start(self.train.labels)
+                context.reweighter, context.reweighter.start(self.feed.labels)
             )
         return checkpoint.TrainState({}, {}, [], class_weights)
 
@@ -145,6 +147,8 @@ class _Training:
         self.update.restore(stored.optimizer)
         if self.context.reweighter is not None:
             set_state(self.context.reweighter, stored.reweighter)
+        if self.feed.mining is not None:
+            self.feed.mining.pool = stored.mined
 
     def _save(self) -> None:
         if self.context.checkpoint is None:
@@ -189,7 +193,18 @@ class _Training:
             labels, scores = (np.concatenate(column) for column in list(zip(*results, strict=True))[1:])
             weights = context.reweighter.update(labels, scores.astype(np.float64), epoch)
             self.state.class_weights = checked_class_weights(context.reweighter, weights)
+        self._mine(epoch)
         return record
+
+    def _mine(self, epoch: int) -> None:
+        """Select the hard rows of the next epochs with the weights as they are."""
+        mining = self.feed.mining
+        if mining is None or not mining.due(epoch):
+            return
+        logits = self.feed.logits(self.train).astype(np.float64)
+        losses = Objective.of(self.context).row_losses(self.train.labels, logits, epoch)
+        mining.select(self.train.labels, log_softmax(logits), losses, epoch)
+        self.state.mined = mining.pool
 
     def _validated(self, epoch: int, train_loss: float, rate: float) -> EpochRecord:
         average = self.update.average

@@ -25,7 +25,7 @@ def test_a_training_part_that_the_model_does_not_use_is_refused(make_config):
 def test_a_stateful_model_refuses_a_balancer_and_views_of_windows(make_config):
     stateful = {"type": "xlstm", "embedding": 8, "heads": 2, "stateful": True}
     parts = built(make_config, stateful, inference={"tta": ["identity"]}, training={"loss": "focal"})
-    assert parts.model.uses == {"reweighter", "loss", "optimizer"}
+    assert parts.model.uses == {"reweighter", "loss", "smoother", "penalties", "optimizer"}
     with pytest.raises(ConfigError) as error:
         built(make_config, stateful, training={"balancer": "class_quota"})
     assert str(error.value).startswith(

@@ -37,8 +37,8 @@ def test_it_learns_and_the_balancer_has_no_part_in_it(fading_model, series, cont
     log_proba = log_softmax(model.predict_logits(val))
     assert nll(log_proba, val.labels) < 0.8 * nll(np.tile(prior, (len(val), 1)), val.labels)
     assert nll(log_proba, val.labels) == pytest.approx(min(record.val_nll for record in history), rel=1e-6)
-    assert model.uses == {"reweighter", "loss", "optimizer"}
-    assert fading_model(stateful=False).uses == {"balancer", "reweighter", "loss", "optimizer"}
+    assert model.uses == {"reweighter", "loss", "smoother", "penalties", "optimizer"}
+    assert fading_model(stateful=False).uses == model.uses | {"balancer", "miner", "augment", "smote"}
 
 
 @pytest.mark.parametrize("stride", [1, 3])

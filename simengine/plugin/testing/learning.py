@@ -17,7 +17,9 @@ from simengine.types import EpochRecord, Float32Array, IntArray, LabelArray
 
 N_ROWS = 500
 BATCH = 32
-PARTS = frozenset({"balancer", "reweighter", "loss", "optimizer"})
+PARTS = frozenset(
+    {"balancer", "reweighter", "loss", "smoother", "miner", "penalties", "augment", "smote", "optimizer"}
+)
 
 
 def check_balancer(case: Case) -> None:
