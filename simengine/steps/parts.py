@@ -98,7 +98,8 @@ def _check_used(config: Config, model: Model) -> None:
     """Refuse a training part that the model would silently ignore."""
     for part in _PARTS:
         chosen, plain = getattr(config.training, part), _PLAIN.get(part)
-        names = [ref.type for ref in chosen] if isinstance(chosen, tuple) else [chosen.type] if chosen else []
+        refs = chosen if isinstance(chosen, tuple) else (chosen,) if chosen else ()
+        names = [ref.type for ref in refs]
         if names not in ([], [plain]) and part not in model.uses:
             off = "[]" if isinstance(chosen, tuple) else plain or "null"
             raise ConfigError(
@@ -106,12 +107,12 @@ def _check_used(config: Config, model: Model) -> None:
                 f"{', '.join(map(repr, names))}; set it to {off} or choose another model"
             )
     if "optimizer" not in model.uses:
-        names = ", ".join(_OPTIMIZER)
-        event(logger, "not_used", f"model {config.model.type} has no use for training.{{{names}}}")
+        numbers = ", ".join(_OPTIMIZER)
+        event(logger, "not_used", f"model {config.model.type} has no use for training.{{{numbers}}}")
 
 
 def _a(part: str) -> str:
-    return part if part in ("penalties", "smote") else f"an {part}" if part == "augment" else f"a {part}"
+    return part if part in ("penalties", "augment", "smote") else f"a {part}"
 
 
 def _check_views(config: Config, parts: Parts) -> None:

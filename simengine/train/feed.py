@@ -45,7 +45,9 @@ class StepResult(NamedTuple):
 class Feed(Protocol):
     """The batches of every epoch, and what to do with one of them."""
 
-    mining: Mining | None
+    @property
+    def mining(self) -> Mining | None:
+        """The hard rows of now, where a miner selects some."""
 
     @property
     def labels(self) -> LabelArray:
@@ -76,7 +78,8 @@ class WindowFeed:
 
         self.model, self.train, self.context = model, train, context
         self.table = sample_table(train, context)
-        self.mining = context.miner and Mining(context.miner, context.seed, context.epochs)
+        miner = context.miner
+        self.mining = None if miner is None else Mining(miner, context.seed, context.epochs)
         self.matrix = tf.constant(train.matrix)
         self._by_target = by_target(context.reweighter)
         self._epoch, self._number = 0, 0

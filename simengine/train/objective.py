@@ -84,14 +84,12 @@ class Objective:
                     f"smoother {type(self.smoother).__name__}: expected targets of shape (2, 3) for two "
                     f"rows; received shape {tuple(found)}"
                 )
-        epoch = tf.constant(1.0)
-        parts: list[tuple[str, object, Callable[[], Any]]] = [
-            ("loss", self.loss, lambda: self._losses(targets, logits, epoch))
+        answers: list[tuple[str, object, Any]] = [
+            ("loss", self.loss, self._losses(targets, logits, tf.constant(1.0)))
         ]
-        for penalty in self.penalties:
-            parts.append(("penalty", penalty, lambda penalty=penalty: penalty(targets, logits)))
-        for kind, part, call in parts:
-            found = tf.convert_to_tensor(call()).shape
+        answers += [("penalty", penalty, penalty(targets, logits)) for penalty in self.penalties]
+        for kind, part, answer in answers:
+            found = tf.convert_to_tensor(answer).shape
             if found != (2,):
                 raise PluginError(
                     f"{kind} {type(part).__name__}: expected one number per row, shape (2,) for two rows; "
@@ -124,6 +122,6 @@ class RowWeights:
     alpha: Any
 
 
-def _takes_epoch(loss: object) -> bool:
+def _takes_epoch(loss: Callable[..., Any]) -> bool:
     """Return whether a loss changes over the training."""
-    return "epoch" in inspect.signature(loss).parameters  # type: ignore[arg-type] - it is callable
+    return "epoch" in inspect.signature(loss).parameters

@@ -12,6 +12,7 @@ from simengine.train.carry import StateShape, carrying_logits, check_network, pr
 from simengine.train.classes import by_target
 from simengine.train.feed import StepResult
 from simengine.train.lanes import Lanes, LaneStep
+from simengine.train.mining import Mining
 from simengine.train.objective import Objective, RowWeights
 from simengine.train.step import TensorFunction
 from simengine.types import N_CLASSES, Float32Array, FloatArray, LabelArray
@@ -51,7 +52,7 @@ class LaneFeed:
         import tensorflow as tf
 
         check_network(model)
-        self.mining = None  # bars come in their order
+        self.mining: Mining | None = None  # bars come in their order
         self._by_target = by_target(context.reweighter)
         self._epoch = 0
         self.model, self.train, self.context, self.chunk = model, train, context, chunk
