@@ -15,6 +15,7 @@ import numpy as np
 
 from simengine.evaluate.classification import argmax_signals
 from simengine.evaluate.logproba import as_log_proba
+from simengine.evaluate.scores import equal_mass_starts
 from simengine.types import N_CLASSES, FloatArray, IntArray, LabelArray
 
 if TYPE_CHECKING:
@@ -127,11 +128,9 @@ def _classwise_gaps(log_proba: FloatArray, labels: LabelArray) -> FloatArray:
 
 def _equal_mass(values: FloatArray, bins: int) -> IntArray:
     """Return the bin (n,) of each value; equal values share one."""
-    n = len(values)
-    # The place of the last value that is equal, so that ties stay together.
     ordered = np.sort(values)
-    place = np.searchsorted(ordered, values, side="right") - 1
-    return place * bins // n
+    first = np.searchsorted(ordered, values, side="left")
+    return np.searchsorted(equal_mass_starts(ordered, bins), first, side="right") - 1
 
 
 def _sign_counts(outcome: Outcome) -> dict[str, FloatArray]:

@@ -69,13 +69,13 @@ def classwise_ace(log_proba: FloatArray, labels: LabelArray, bins: int = 15) -> 
     for label in range(N_CLASSES):
         proba = np.exp(log_proba[:, label])
         order = np.argsort(proba, kind="stable")
-        gap = np.add.reduceat((labels == label)[order] - proba[order], _equal_mass_starts(proba[order], bins))
+        gap = np.add.reduceat((labels == label)[order] - proba[order], equal_mass_starts(proba[order], bins))
         total += float(np.abs(gap).sum())
     return total / (N_CLASSES * len(labels))
 
 
-def _equal_mass_starts(ordered: FloatArray, bins: int) -> IntArray:
-    """Return where each bin starts; a cut inside a run of equal values moves to the run's end."""
+def equal_mass_starts(ordered: FloatArray, bins: int) -> IntArray:
+    """Return where each bin of ordered values starts; a cut inside a run of equal ones moves to its end."""
     n = len(ordered)
     cuts = np.arange(1, bins, dtype=np.int64) * n // bins
     cuts = cuts[cuts > 0]
