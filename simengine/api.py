@@ -21,6 +21,7 @@ from simengine.log import NoProgress, Progress
 from simengine.rundir import CONFIG, DONE, ORIGIN, RunDir
 
 if TYPE_CHECKING:
+    from simengine.ablate.ablation import Ablation
     from simengine.compare import Comparison
     from simengine.config.schema import Config
     from simengine.explain import Explanation
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from simengine.rerun import Retraded
     from simengine.steps.restored import TrainedModel
     from simengine.steps.sweep import Swept
+    from simengine.steps.tune import Tuned
 
 ConfigSource = str | Path | Mapping[str, Any]
 """A YAML file, or the same content as a mapping."""
@@ -223,6 +225,108 @@ def sweep(
     )
 
 
+def tune(
+    config: ConfigSource,
+    *,
+    overrides: Sequence[str] = (),
+    out: str | Path = "runs",
+    write: bool = False,
+    progress: Progress | None = None,
+    plugins: Sequence[object] = (),
+) -> Tuned:
+    """Search the labeler's options on train as ``labels.optimizer`` says; no model is trained.
+
+    Parameters
+    ----------
+    config : str, Path or mapping
+        What to search.
+    overrides : sequence of str
+        As in `run`.
+    out : str or Path
+        Folder that the directory of the search is made in.
+    write : bool
+        Put the best options into the config file, which keeps its comments and layout.
+    progress : Progress, optional
+        Told about the search.
+    plugins : sequence of object
+        As in `run`.
+
+    Returns
+    -------
+    Tuned
+        ``directory``, ``search`` (the best options and the table), ``usable`` and ``written``.
+    """
+    from simengine.steps.tune import tune as search
+
+    loaded, registry = _load(config, overrides, plugins)
+    if write and isinstance(config, Mapping):
+        raise ConfigError("write: the config is a mapping; give the path of a file to write into")
+    path = None if isinstance(config, Mapping) or not write else Path(config)
+    return search(loaded, registry, out=Path(out), write=path, progress=progress or NoProgress())
+
+
+def ablate(
+    config: ConfigSource | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    seeds: int = 3,
+    folds: int = 1,
+    improvements: Sequence[int] | None = None,
+    decisions: Sequence[str] | None = None,
+    quick: bool = False,
+    jobs: int = 1,
+    out: str | Path = "runs",
+    resume: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Ablation:
+    """Measure what each of the ten improvements does to a config, alone and together.
+
+    Parameters
+    ----------
+    config : str, Path or mapping, optional
+        The base; left out with ``resume``.
+    overrides : sequence of str
+        As in `run`.
+    seeds : int
+        Root seeds, from that of the config on.
+    folds : int
+        Walk-forward folds; 1 is the config's own split.
+    improvements : sequence of int, optional
+        Which of the ten; all by default.
+    decisions : sequence of str, optional
+        Rules that every cell is tried with beside its own; by default those of
+        `simengine.ablate.plan.DECISIONS`.
+    quick : bool
+        A small LSTM in place of the configured model.
+    jobs : int
+        Trainings at a time, each in a process of its own.
+    out : str or Path
+        Folder that the directory of the ablation is made in.
+    resume : str or Path, optional
+        An ablation that was interrupted; what it has finished is not done again.
+    progress : Progress, optional
+        Told about every training.
+    """
+    from simengine.ablate import ablation
+    from simengine.ablate.plan import DECISIONS, IMPROVEMENTS, QUICK, changed
+
+    if resume is not None:
+        if config is not None or overrides:
+            raise ConfigError("resume: the ablation goes on as configured; give no config and no overrides")
+        return ablation.resume(Path(resume), jobs=jobs, progress=progress)
+    if config is None:
+        raise ConfigError("ablate: give a config, or resume with the directory of an ablation")
+    loaded, _ = _load(config, overrides, ())
+    settings = ablation.Settings(
+        seeds,
+        folds,
+        tuple(IMPROVEMENTS if improvements is None else improvements),
+        tuple(DECISIONS if decisions is None else decisions),
+    )
+    directory = ablation.start(changed(loaded, QUICK) if quick else loaded, settings, Path(out))
+    return ablation.resume(directory, jobs=jobs, progress=progress)
+
+
 def compare(
     runs: Sequence[str | Path] | str | Path,
     *,
@@ -345,8 +449,9 @@ def check(
     from simengine.plugin.check import check_config
     from simengine.steps.checkup import checkup
     from simengine.steps.parts import build_parts
-    from simengine.steps.prepare import prepare
+    from simengine.steps.prepare import load_bars, prepare
     from simengine.steps.sweep import variants_of
+    from simengine.steps.thresholds import with_best_labels
     from simengine.steps.trade import rehearse
 
     loaded, registry = _load(config, overrides, plugins)
@@ -354,10 +459,15 @@ def check(
     if loaded.sweep is not None:
         variants_of(loaded)
     parts = build_parts(loaded, registry)
-    prepared = prepare(loaded, parts)
+    bars = load_bars(parts.source)
+    parts, search = with_best_labels(loaded, parts, registry, bars, progress=NoProgress())
+    prepared = prepare(loaded, parts, bars)
     rehearse(loaded.backtest, parts, prepared)
     name = "config" if isinstance(config, Mapping) else str(config)
-    return {"config": name, "ok": True, **checkup(prepared)}
+    report = checkup(prepared)
+    if search is not None:
+        report["summary"]["optimised_labels"] = search["best"]
+    return {"config": name, "ok": True, **report}
 
 
 def resolved(

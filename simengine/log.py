@@ -13,8 +13,9 @@ FIELDS = "fields"
 
 
 def get_logger(name: str = LOGGER_NAME) -> logging.Logger:
-    """Return the logger of a module; all of them are children of ``simengine``."""
-    return logging.getLogger(name)
+    """Return the logger of a module; all of them are children of ``simengine``, those of plugins too."""
+    inside = name == LOGGER_NAME or name.startswith(f"{LOGGER_NAME}.")
+    return logging.getLogger(name if inside else f"{LOGGER_NAME}.{name}")
 
 
 def event(logger: logging.Logger, name: str, message: str, **fields: object) -> None:

@@ -11,7 +11,7 @@ from simengine.log import NoProgress, Progress
 from simengine.plugin.check import check_config
 from simengine.report import write_report
 from simengine.rundir import CONFIG, METRICS, RunDir, write_json, write_text_atomic
-from simengine.steps import infer, judge, learn, manifest, origin, prepare, tables, trade
+from simengine.steps import infer, judge, learn, manifest, origin, prepare, tables, thresholds, trade
 from simengine.steps.parts import build_parts
 from simengine.steps.session import Session
 
@@ -80,13 +80,17 @@ def run(
         registry.hook.simengine_run_start(config=config, run_dir=run_dir.path)
 
         with session.stage("prepare"):
-            prepared = prepare.prepare(config, parts)
+            bars = prepare.run_bars(config, parts.source)
+            parts, search = thresholds.with_best_labels(
+                config, parts, registry, bars, run_dir=run_dir, progress=progress or NoProgress()
+            )
+            prepared = prepare.prepare(config, parts, bars)
             trade.rehearse(config.backtest, parts, prepared)
-            prepare.keep(prepared, parts, run_dir)
+            prepare.keep(prepared, parts, run_dir, search)
         with session.stage("train"):
             learn.learn(config, parts, prepared, session, progress or NoProgress())
         with session.stage("predict"):
-            val, test = infer.infer(parts, prepared, run_dir)
+            val, test = infer.infer(parts, prepared, run_dir, config.backtest)
             table = infer.predictions_table(prepared.dataset.symbols, val=val, test=test)
             tables.write_parquet(run_dir / infer.PREDICTIONS, table)
         with session.stage("judge"):

@@ -15,7 +15,7 @@ from simengine.evaluate.logproba import (
     floor_log_proba,
     log_softmax,
 )
-from simengine.types import N_CLASSES, DecisionContext, FloatArray, LabelArray
+from simengine.types import N_CLASSES, DecisionContext, FloatArray, IntArray, LabelArray
 
 if TYPE_CHECKING:
     from simengine.data.windows import WindowSet
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PROBABILITY_FLOOR",
     "apply_inference",
+    "calibrate",
     "fit_inference",
     "floor_log_proba",
     "log_softmax",
@@ -117,7 +118,7 @@ def fit_inference(
     decision : Decision
         Fitted on what `apply_inference` will hand it.
     context : DecisionContext
-        Train shares and horizon.
+        Train shares, horizon, and what there is of times, symbols and market of these rows.
 
     Returns
     -------
@@ -132,12 +133,18 @@ def fit_inference(
     check_scores(val_log_proba, val_labels)
     if calibrator is not None:
         calibrator = calibrator.fit(val_log_proba, val_labels)
-    calibrated = _calibrate(val_log_proba, calibrator)
+    calibrated = calibrate(val_log_proba, calibrator)
     return calibrator, decision.fit(calibrated, val_labels, context)
 
 
-def _calibrate(log_proba: FloatArray, calibrator: Calibrator | None) -> FloatArray:
-    """Return calibrated scores, normalised and floored whatever the calibrator returned."""
+def calibrate(log_proba: FloatArray, calibrator: Calibrator | None) -> FloatArray:
+    """Return calibrated scores (n, 3), normalised and floored whatever the calibrator returned.
+
+    Raises
+    ------
+    PluginError
+        If the calibrator breaks its contract.
+    """
     if calibrator is None:
         return floor_log_proba(log_proba)
     values = np.asarray(calibrator.transform(log_proba), dtype=np.float64)
@@ -146,18 +153,47 @@ def _calibrate(log_proba: FloatArray, calibrator: Calibrator | None) -> FloatArr
 
 
 def apply_inference(
-    log_proba: FloatArray, calibrator: Calibrator | None, decision: Decision
+    log_proba: FloatArray,
+    calibrator: Calibrator | None,
+    decision: Decision,
+    *,
+    groups: IntArray | None = None,
+    timestamp: IntArray | None = None,
 ) -> tuple[FloatArray, LabelArray]:
     """Return calibrated log-probabilities (n, 3) and decided signals (n,) int8 of scores (n, 3).
 
+    A decision with a method ``decide_series`` decides the rows of each symbol in the order of time; all
+    others decide each row alone.
+
+    Parameters
+    ----------
+    log_proba : float64 array, shape (n, 3)
+        Scores.
+    calibrator, decision : Calibrator or None, Decision
+        Fitted.
+    groups : integer array, shape (n,), optional
+        Symbol index of each row; needed by a decision that decides series.
+    timestamp : int64 array, shape (n,), optional
+        Open time of the bar of each row, ns UTC, distinct within a symbol; needed as ``groups`` is.
+
     Raises
     ------
+    ConfigError
+        If the decision needs ``groups`` and ``timestamp`` and they are not given.
     PluginError
         If the calibrator or the decision breaks its contract.
     """
-    calibrated = _calibrate(log_proba, calibrator)
-    signals = np.asarray(decision.decide(calibrated))
+    calibrated = calibrate(log_proba, calibrator)
     who = f"decision {type(decision).__name__}"
+    series = getattr(decision, "decide_series", None)
+    if series is None:
+        signals = np.asarray(decision.decide(calibrated))
+    elif groups is None or timestamp is None:
+        raise ConfigError(
+            f"{who}: a signal depends on the rows before it; give groups and timestamp of the rows"
+        )
+    else:
+        signals = np.asarray(series(calibrated, np.asarray(groups, np.int64), timestamp))
     if signals.shape != (len(log_proba),):
         raise PluginError(f"{who}: expected signals of shape ({len(log_proba)},), received {signals.shape}")
     wrong = np.flatnonzero(~np.isin(signals, range(N_CLASSES)))

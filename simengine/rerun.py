@@ -17,7 +17,7 @@ from simengine.evaluate.classification import classification_metrics
 from simengine.log import Progress, get_logger
 from simengine.plugin.check import check_config
 from simengine.plugin.state import read_state, set_state
-from simengine.predict import apply_inference, score
+from simengine.predict import calibrate, score
 from simengine.rundir import RunDir, write_json
 from simengine.steps import infer, judge, learn, tables, trade
 from simengine.steps import sweep as sweeping
@@ -26,7 +26,6 @@ from simengine.steps.origin import changed_plugins
 from simengine.steps.parts import Parts, build_parts
 from simengine.steps.prepare import (
     SCALER,
-    THRESHOLDS,
     Prepared,
     data_sha256,
     forward_returns,
@@ -34,6 +33,7 @@ from simengine.steps.prepare import (
     prepare,
 )
 from simengine.steps.restored import TrainedModel, load_trained
+from simengine.steps.thresholds import THRESHOLDS, with_kept_labels
 
 if TYPE_CHECKING:
     from simengine.config.schema import Config
@@ -129,7 +129,7 @@ def backtest(
     _check_changes(trained, changed, "backtest", CHANGEABLE)
     if out is not None and out.exists():
         raise RunError(f"{out}: exists already; choose a new folder for --out")
-    parts = build_parts(changed, registry)
+    parts = _parts(run, changed, registry)
     if changed.data == trained.data and not all_bars:
         result = _own_test_span(run, changed, parts, registry)
     else:
@@ -153,7 +153,7 @@ def compare_strategies(
 ) -> Comparison:
     """Compare several strategies on the test signals of one run."""
     config = check_config(config, registry)
-    parts = build_parts(config, registry)
+    parts = _parts(run, config, registry)
     prepared = _prepared(run, config, parts)
     test = infer.read_predictions(run, prepared, "test")
     entry = read_entry(run.path)
@@ -186,7 +186,7 @@ def explain(
     from simengine.seed import integer, stream
 
     config = check_config(config, registry)
-    parts = build_parts(config, registry)
+    parts = _parts(run, config, registry)
     prepared = _prepared(run, config, parts)
     learn.restore_model(parts.model, run)
     infer.restore_inference(parts, run)
@@ -204,7 +204,7 @@ def explain(
             length=length,
         )
         _, log_proba = score(parts.model, windows, parts.tta)
-        return apply_inference(log_proba, parts.calibrator, parts.decision)[0].astype(np.float32)
+        return calibrate(log_proba, parts.calibrator).astype(np.float32)
 
     explanation = explain_windows(
         calibrated,
@@ -254,7 +254,7 @@ def sweep(
     trained, changed = check_config(trained, registry), check_config(changed, registry)
     _check_changes(trained, changed, "sweep", SWEEPABLE)
     sweeping.variants_of(changed)
-    parts = build_parts(changed, registry)
+    parts = _parts(run, changed, registry)
     prepared = _prepared(run, changed, parts)
     segments: tuple[Segment, ...] = ("val", "test")
     scored = {segment: infer.read_predictions(run, prepared, segment) for segment in segments}
@@ -283,6 +283,11 @@ def _warn_of_changed_plugins(run: RunDir, config: Config) -> None:
     changed = changed_plugins(run, config)
     if changed:
         logger.warning("%s: %s changed since it was trained", run.path, ", ".join(changed))
+
+
+def _parts(run: RunDir, config: Config, registry: Registry) -> Parts:
+    """Build the components of a run; its labeler with the options that its search found."""
+    return with_kept_labels(config, build_parts(config, registry), registry, run)
 
 
 def _prepared(run: RunDir, config: Config, parts: Parts) -> Prepared:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,7 +120,46 @@ class StrategyContext:
     symbol: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class DecisionMarket:
+    """The market behind the rows that a decision rule is fitted on: what trading on them would earn.
+
+    Parameters
+    ----------
+    bars : mapping of str to Bars
+        The bars of the validation span of every symbol that can be traded, two or more each.
+    symbols : tuple of str
+        Names of the groups: rows with ``groups == i`` belong to ``symbols[i]``. One without bars here
+        cannot be traded.
+    groups : integer array, shape (n,)
+        Symbol index of each row.
+    rows : int64 array, shape (n,)
+        Bar of each row, counted from the first of ``bars`` of its symbol.
+    options : mapping of str to object
+        Keyword options of `simengine.backtest.sweep` that stand for the configured account: cash, fees,
+        slippage, sizes, conventions.
+    stops : mapping of str to float, int or None
+        ``stop_loss, take_profit, trailing_stop`` (fractions) and ``max_bars``; None is off.
+    """
+
+    bars: Mapping[str, Bars]
+    symbols: tuple[str, ...]
+    groups: IntArray
+    rows: IntArray
+    options: Mapping[str, Any] = field(default_factory=dict)
+    stops: Mapping[str, float | int | None] = field(default_factory=dict)
+
+    def by_bar(self, values: FloatArray) -> dict[str, FloatArray]:
+        """Return values (n, k) of the rows at the bars of each symbol, (n_bars, k); NaN elsewhere."""
+        spread = {}
+        for symbol, bars in self.bars.items():
+            mine = np.asarray(self.groups) == self.symbols.index(symbol)
+            spread[symbol] = np.full((len(bars), values.shape[1]), np.nan)
+            spread[symbol][self.rows[mine]] = values[mine]
+        return spread
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class DecisionContext:
     """What a decision rule may know besides the scores and labels that it is fitted on.
 
@@ -130,10 +169,20 @@ class DecisionContext:
         Label shares of the train rows.
     horizon_bars : int
         Label horizon H; labels of neighbouring bars overlap by H - 1 bars.
+    groups : integer array, shape (n,), optional
+        Symbol index of each row.
+    timestamp : int64 array, shape (n,), optional
+        Open time of the bar of each row, ns UTC.
+    market : DecisionMarket, optional
+        Bars and costs of the rows. None where a rule is fitted on scores alone; one that needs what is
+        missing raises a `ConfigError`.
     """
 
     train_share: FloatArray
     horizon_bars: int
+    groups: IntArray | None = None
+    timestamp: IntArray | None = None
+    market: DecisionMarket | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +205,9 @@ class EpochRecord:
         Share of SELL, HOLD, BUY in the argmax.
     best : bool
         Whether this epoch has the lowest ``val_nll`` so far.
+    collapse : {"decision", "model"} or None
+        Whether a class is said far more or less often than it is true, and what would cure it, see
+        `simengine.train.collapse`.
     """
 
     epoch: int
@@ -167,3 +219,4 @@ class EpochRecord:
     val_macro_f1: float
     val_argmax_share: tuple[float, float, float]
     best: bool
+    collapse: Literal["decision", "model"] | None = None

@@ -4,7 +4,7 @@ import pytest
 from simengine.data.windows import WindowSet
 from simengine.errors import ConfigError, DataError, PluginError
 from simengine.evaluate.logproba import log_softmax
-from simengine.predict import apply_inference, fit_inference, score
+from simengine.predict import apply_inference, calibrate, fit_inference, score
 from simengine.types import DecisionContext
 
 CONTEXT = DecisionContext(train_share=np.array([0.3, 0.3, 0.4]), horizon_bars=2)
@@ -185,3 +185,30 @@ def test_components_that_break_their_contract_are_named():
     with pytest.raises(PluginError) as caught:
         apply_inference(pooled, None, Short())
     assert str(caught.value) == "decision Short: expected signals of shape (2,), received (1,)"
+
+
+class Turning(Largest):
+    """A decision on series that keeps what it was told."""
+
+    def decide(self, log_proba):
+        raise ConfigError("not row by row")
+
+    def decide_series(self, log_proba, groups, timestamp):
+        self.order = groups, timestamp
+        return np.zeros(len(log_proba), np.int8)
+
+
+def test_a_decision_on_series_is_told_symbol_and_time():
+    pooled = log_softmax(np.random.default_rng(0).normal(size=(3, 3)))
+    groups, times = np.array([0, 1, 0], np.int16), np.array([5, 5, 6])
+    decision = Turning()
+    scores, signals = apply_inference(pooled, None, decision, groups=groups, timestamp=times)
+    np.testing.assert_array_equal(decision.order[0], groups)
+    np.testing.assert_array_equal(decision.order[1], times)
+    np.testing.assert_array_equal(signals, 0)
+    np.testing.assert_array_equal(scores, calibrate(pooled, None))
+    with pytest.raises(ConfigError) as caught:
+        apply_inference(pooled, None, decision)
+    assert str(caught.value) == (
+        "decision Turning: a signal depends on the rows before it; give groups and timestamp of the rows"
+    )

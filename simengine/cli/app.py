@@ -11,7 +11,20 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-from simengine.cli import backtest, check, compare, data, explain, plugins, report, run, sweep, train
+from simengine.cli import (
+    ablate,
+    backtest,
+    check,
+    compare,
+    data,
+    explain,
+    plugins,
+    report,
+    run,
+    sweep,
+    train,
+    tune,
+)
 from simengine.errors import SimengineError, did_you_mean
 
 # typer carries its own copy of click from 0.20 on; its public BadParameter leads to the base classes
@@ -30,7 +43,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for verb in (run, train, backtest, sweep, compare, explain, report, check):
+for verb in (run, train, backtest, sweep, tune, ablate, compare, explain, report, check):
     app.command(name=verb.__name__.rpartition(".")[2])(verb.command)
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(data.app, name="data")

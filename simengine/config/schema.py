@@ -137,6 +137,12 @@ class Split(Section):
     val: Fraction = Field(default=0.2, description="share of the span")
     test: Fraction = Field(default=0.2, description="share of the span")
     embargo_bars: int = Field(default=0, ge=0, description="bars left out after each border")
+    until: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="share of the span that is used, from its start: walk-forward folds",
+    )
 
     @model_validator(mode="after")
     def _sum(self) -> Split:

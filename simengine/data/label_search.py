@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from simengine.log import NoProgress, Progress
-from simengine.types import Bars, FloatArray
+from simengine.types import CLASS_NAMES, Bars, FloatArray
 
 if TYPE_CHECKING:
     from simengine.plugin.kinds import Labeler
+
+
+SHARES: tuple[str, ...] = tuple(f"{name}_share" for name in CLASS_NAMES)
+"""Columns of the table that hold the label shares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class LabelSearch:
         Bars of a window: what the inner split has to purge beside the horizon.
     seed : int
         Of everything random in it.
+    max_gap_ns : int, optional
+        Labels that span a longer hole are not counted; None allows any.
     progress : Progress
         Told about every step.
     """
@@ -44,6 +50,7 @@ class LabelSearch:
     train_end: int
     window: int
     seed: int
+    max_gap_ns: int | None = None
     progress: Progress = field(default_factory=NoProgress)
 
 
@@ -56,13 +63,19 @@ class LabelSearchResult:
     best : mapping
         Options to change in the config.
     table : mapping of str to list
-        One column each for the options tried, the label shares ``sell``, ``hold``, ``buy``, and the
-        objective(s); one row per trial, in the order of the trials.
+        One column each for the options tried, the label shares ``sell_share``, ``hold_share``,
+        ``buy_share``, the parts of the objective, and ``objective``; one row per trial, in the order of the
+        trials, None where a figure is not known.
     objective : float
         Of the best.
+    shares : float64 array, shape (3,)
+        Shares of SELL, HOLD and BUY among the labels of all bars given, with the best options.
+    notes : tuple of str
+        What a reader of the table should know, one line each.
     """
 
     best: Mapping[str, Any]
     table: Mapping[str, list[Any]]
     objective: float
     shares: FloatArray
+    notes: tuple[str, ...] = ()

@@ -83,6 +83,28 @@ def split_times(bars_by_symbol: Mapping[str, Bars], train: float, val: float, te
     )
 
 
+def bars_until(bars_by_symbol: Mapping[str, Bars], share: float) -> dict[str, Bars]:
+    """Return the bars of the first part of the span of all symbols; a symbol that begins later is left out.
+
+    Parameters
+    ----------
+    bars_by_symbol : mapping of str to Bars
+        All symbols.
+    share : float
+        Of the span between the first and last timestamp; 1 returns all bars as they are.
+    """
+    if share == 1:
+        return dict(bars_by_symbol)
+    spans = [(bars.timestamp[0], bars.timestamp[-1]) for bars in bars_by_symbol.values() if len(bars)]
+    start, end = min(int(first) for first, _ in spans), max(int(last) for _, last in spans)
+    last = start + round(share * (end - start))
+    cut = {
+        symbol: bars.slice(0, int(np.searchsorted(bars.timestamp, last, side="right")))
+        for symbol, bars in bars_by_symbol.items()
+    }
+    return {symbol: bars for symbol, bars in cut.items() if len(bars)}
+
+
 def purge_bars(window: int, horizon_bars: int) -> int:
     """Return how many bars are removed before a border: ``window + horizon_bars - 1``.
 

@@ -60,6 +60,14 @@ class Synthetic:
     def __len__(self) -> int:
         return len(self.first)
 
+    def labels(self, labels: LabelArray, *, with_train: bool = True) -> LabelArray:
+        """Return the class of each row: of the train rows, given as (n,), and then of the m synthetic ones.
+
+        With ``with_train`` false of the synthetic rows alone.
+        """
+        own = labels[self.first]
+        return np.concatenate([labels, own]) if with_train else own
+
     def check(self, labels: LabelArray, who: str) -> None:
         """Refuse rows that cannot be.
 

@@ -12,11 +12,6 @@ from simengine.plugin.kinds import KINDS
 from simengine.plugin.registry import Registry
 
 RESERVED: dict[str, str] = {
-    "labels.optimizer": "threshold optimizer",
-    "training.smoother": "smoother",
-    "training.miner": "miner",
-    "training.penalties": "penalty",
-    "training.augment": "augmenter",
     "training.smote": "smote",
 }
 """Places of kinds that have no component in this version; only null or an empty list is valid there."""

@@ -86,7 +86,11 @@ class ThresholdOptimizer(Protocol):
 
 
 class Balancer(Protocol):
-    """Which training rows form each batch."""
+    """Which training rows form each batch.
+
+    It may have ``prior_tilt(label_share) -> (3,)``: the log-odds in nats that it adds to each class against
+    the label prior; only differences count, ``-inf`` shuts a class out.
+    """
 
     def epoch(
         self, labels: LabelArray, groups: IntArray, epoch: int, rng: np.random.Generator, batch_size: int
@@ -99,7 +103,7 @@ class Reweighter(Protocol):
 
     A reweighter may have an attribute ``applies_to``: ``"sample_weight"`` (the default) multiplies the loss
     of a row by the weight of its class, ``"alpha"`` multiplies each class's part of the targets, which
-    differs for soft targets only.
+    differs for soft targets only. It may have ``prior_tilt(label_share)``, as a `Balancer` may.
     """
 
     def start(self, labels: LabelArray) -> FloatArray:
@@ -118,7 +122,8 @@ class Loss(Protocol):
 
     It is linear in the targets, so that smoothed labels and per-class weights mean what they say. A loss
     that needs the class prior also has ``fit(labels)``, called once with the train labels. A loss that
-    changes over the training takes a third argument ``epoch``, a float tensor counted from 1.
+    changes over the training takes a third argument ``epoch``, a float tensor counted from 1. It may have
+    ``prior_tilt(label_share)``, as a `Balancer` may.
     """
 
     def __call__(self, targets: Any, logits: Any) -> Any:  # noqa: ANN401 - tf.Tensor
@@ -126,7 +131,10 @@ class Loss(Protocol):
 
 
 class Smoother(Protocol):
-    """Soft targets from hard ones, in TensorFlow operations imported inside the call."""
+    """Soft targets from hard ones, in TensorFlow operations imported inside the call.
+
+    It may have ``prior_tilt(label_share)``, as a `Balancer` may.
+    """
 
     def __call__(self, targets: Any) -> Any:  # noqa: ANN401 - tf.Tensor
         """Return float targets (B, 3), each row a distribution, of one-hot targets (B, 3)."""
@@ -194,7 +202,11 @@ class TestTimeTransform(Protocol):
 
 
 class Calibrator(Protocol):
-    """A map from normalised log-probabilities to calibrated ones."""
+    """A map from normalised log-probabilities to calibrated ones.
+
+    With ``corrects_prior = True`` it has a bias per class, fitted on val, that takes a tilt of the training
+    back.
+    """
 
     def fit(self, log_proba: FloatArray, labels: LabelArray) -> Calibrator:
         """Learn from validation scores (n, 3) and labels (n,)."""
@@ -204,7 +216,13 @@ class Calibrator(Protocol):
 
 
 class Decision(Protocol):
-    """A rule that turns log-probabilities into signals."""
+    """A rule that turns log-probabilities into signals.
+
+    ``fitted_on_val = True`` says that it looks at validation rows; it may have ``prior_tilt(label_share)``,
+    as a `Balancer` may. A rule whose signals depend on earlier rows of the same symbol has ``decide_series(
+    log_proba, groups, timestamp) -> int8 (n,)``, which is used instead of ``decide``: rows come in any order,
+    it never looks ahead, and no state is kept between calls. Its ``decide`` raises a ConfigError.
+    """
 
     def fit(self, log_proba: FloatArray, labels: LabelArray, context: DecisionContext) -> Decision:
         """Learn from calibrated validation scores (n, 3) and labels (n,)."""

@@ -49,7 +49,7 @@ def new_plugin(kind: str, name: str, folder: Path) -> tuple[Path, Path]:
             raise PluginError(f"{path} is there already; choose another name or folder")
     if find_spec(name) is not None:
         raise PluginError(f"{name!r} is the name of an importable module, which {paths[0]} would hide")
-    cls = "".join(part.capitalize() for part in name.split("_")) + kind.capitalize()
+    cls = "".join(part.capitalize() for part in f"{name}_{kind}".split("_"))
     for path, template in zip(paths, (kind, "test"), strict=True):
         text = (files("simengine.plugin") / "templates" / f"{template}.txt").read_text(encoding="utf-8")
         with writing(path):

@@ -13,11 +13,13 @@ from simengine.plugin.state import get_state, read_state, set_state, write_state
 from simengine.predict import apply_inference, fit_inference, score
 from simengine.report.files import CALIBRATED, RAW
 from simengine.report.files import read_predictions as predictions_of
-from simengine.types import DecisionContext, FloatArray, IntArray, LabelArray
+from simengine.steps import trade
+from simengine.types import DecisionContext, DecisionMarket, FloatArray, IntArray, LabelArray
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simengine.config.schema import Backtest
     from simengine.data.dataset import Dataset
     from simengine.data.windows import WindowSet
     from simengine.rundir import RunDir
@@ -28,6 +30,7 @@ PREDICTIONS = "predictions.parquet"
 CALIBRATION = "calibration.json"
 DECISION = "decision.json"
 _CLASS_COLUMNS = ("sell", "hold", "buy")
+_STOPS = ("stop_loss", "take_profit", "trailing_stop", "max_bars")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +77,63 @@ class Scored:
         return Scored(**{name: getattr(self, name)[rows] for name in self.__slots__})
 
 
-def infer(parts: Parts, prepared: Prepared, run_dir: RunDir) -> tuple[Scored, Scored]:
-    """Score val and test, fit calibrator and decision on val, apply both, and keep their state."""
+def infer(
+    parts: Parts, prepared: Prepared, run_dir: RunDir, backtest: Backtest | None = None
+) -> tuple[Scored, Scored]:
+    """Score val and test, fit calibrator and decision on val, apply both, and keep their state.
+
+    ``backtest`` are the costs and conventions that a decision may look at while it is fitted; None gives it
+    no market.
+    """
     val = score_windows(parts, prepared.dataset, prepared.val, prepared.forward_return)
     test = score_windows(parts, prepared.dataset, prepared.test, prepared.forward_return)
-    context = DecisionContext(prepared.train_share, prepared.horizon_bars)
+    context = decision_context(parts, prepared, val, backtest)
     calibrator, decision = fit_inference(val.log_proba, val.labels, parts.calibrator, parts.decision, context)
     parts = replace(parts, calibrator=calibrator, decision=decision)
     if parts.calibrator is not None:
         write_state(run_dir / CALIBRATION, get_state(parts.calibrator))
     write_state(run_dir / DECISION, get_state(parts.decision))
     return decide(parts, val), decide(parts, test)
+
+
+def decision_context(
+    parts: Parts, prepared: Prepared, val: Scored, backtest: Backtest | None
+) -> DecisionContext:
+    """Return what a decision may know of the validation rows ``val`` while it is fitted on them.
+
+    The market ends with the validation span: no bar of test is in it.
+    """
+    market = None if backtest is None else decision_market(parts, prepared, val, backtest)
+    groups = val.groups.astype(np.int64)
+    return DecisionContext(
+        prepared.train_share, prepared.horizon_bars, groups=groups, timestamp=val.timestamp, market=market
+    )
+
+
+def decision_market(parts: Parts, prepared: Prepared, val: Scored, backtest: Backtest) -> DecisionMarket:
+    """Return bars of the validation span, where its rows lie, and the account that trades on them.
+
+    A symbol with fewer than two bars in the span is left out, as it is from a backtest. A strategy's own
+    stops replace the configured ones, as they do there.
+    """
+    spans = [segment.val for segment in prepared.dataset.segments]
+    bars = {
+        symbol: whole.slice(*span)
+        for (symbol, whole), span in zip(prepared.bars.items(), spans, strict=True)
+        if span[1] - span[0] >= 2
+    }
+    groups = val.groups.astype(np.int64)
+    account = trade.Account.build(backtest, parts.fees, parts.slippage)
+    own = getattr(parts.strategy, "stops", None)
+    stops = own() if own is not None else backtest
+    return DecisionMarket(
+        bars=bars,
+        symbols=tuple(prepared.bars),
+        groups=groups,
+        rows=val.bar_rows - np.array([start for start, _ in spans], np.int64)[groups],
+        options=account.options(bars),
+        stops={name: getattr(stops, name) for name in _STOPS},
+    )
 
 
 def restore_inference(parts: Parts, run_dir: RunDir) -> None:
@@ -115,7 +164,13 @@ def score_windows(
 
 def decide(parts: Parts, scored: Scored) -> Scored:
     """Calibrate and decide with fitted components."""
-    log_proba, signals = apply_inference(scored.log_proba, parts.calibrator, parts.decision)
+    log_proba, signals = apply_inference(
+        scored.log_proba,
+        parts.calibrator,
+        parts.decision,
+        groups=scored.groups.astype(np.int64),
+        timestamp=scored.timestamp,
+    )
     return replace(scored, log_proba=log_proba, signals=signals)
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from simengine.errors import RunError
+from simengine.evaluate.prior_tilt import total_prior_tilt
 from simengine.log import Progress, event, get_logger
 from simengine.plugin.state import read_state, write_state
 from simengine.rundir import RunDir, write_json
@@ -43,6 +44,7 @@ def learn(config: Config, parts: Parts, prepared: Prepared, session: Session, pr
         restore_model(parts.model, run_dir)
         event(logger, "model_restored", "the model of this run is trained already")
         return
+    _log_prior_tilt(parts, prepared)
     context = TrainContext(
         balancer=parts.balancer,
         reweighter=parts.reweighter,
@@ -57,6 +59,7 @@ def learn(config: Config, parts: Parts, prepared: Prepared, session: Session, pr
         checkpoint=run_dir / CHECKPOINT,
         on_epoch=on_epoch,
         progress=progress,
+        horizon_bars=prepared.horizon_bars,
         smoother=parts.smoother,
         miner=parts.miner,
         smote=parts.smote,
@@ -68,6 +71,32 @@ def learn(config: Config, parts: Parts, prepared: Prepared, session: Session, pr
     write_state(run_dir / MODEL, parts.model.get_state())
     if (run_dir / CHECKPOINT).is_dir():
         shutil.rmtree(run_dir / CHECKPOINT)  # as large as several models, and of no use any more
+
+
+def _log_prior_tilt(parts: Parts, prepared: Prepared) -> None:
+    """Say how far the parts of the config lean away from the label prior, and warn when it is far."""
+    tilt = total_prior_tilt(
+        {
+            "training.balancer": parts.balancer,
+            "training.reweighter": parts.reweighter,
+            "training.loss": parts.loss,
+            "training.smoother": parts.smoother,
+            "inference.calibrator": parts.calibrator,
+            "inference.decision": parts.decision,
+        },
+        prepared.train_share,
+    )
+    shares = " / ".join(f"{100 * share:.1f}" for share in tilt.implied_share)
+    event(
+        logger,
+        "prior_tilt",
+        f"prior tilt: labels are taught as SELL / HOLD / BUY {shares} %",
+        by_part={name: values.tolist() for name, values in tilt.by_part.items()},
+        total=tilt.total.tolist(),
+    )
+    warning = tilt.warning()
+    if warning is not None:
+        logger.warning(warning)
 
 
 def restore_model(model: Model, run_dir: RunDir) -> None:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simengine.data.checks import validate
 from simengine.data.dataset import Dataset, build_dataset
 from simengine.data.labels import Entry, check_label_shares, forward_log_return, label_shares
 from simengine.data.need import Need
-from simengine.data.split import SplitTimes, split_times
+from simengine.data.split import SplitTimes, bars_until, split_times
 from simengine.errors import RunError
 from simengine.log import event, get_logger
-from simengine.plugin.state import get_state, write_state
 from simengine.rundir import RunDir, write_json
 from simengine.steps.session import DATA
+from simengine.steps.thresholds import THRESHOLDS, write_thresholds
 from simengine.types import Bars, FloatArray
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from simengine.steps.parts import Parts
 
 SCALER = "scaler.json"
-THRESHOLDS = "thresholds.json"
 
 logger = get_logger(__name__)
 
@@ -88,11 +87,24 @@ def load_bars(source: Source) -> dict[str, Bars]:
     return bars
 
 
-def prepare(config: Config, parts: Parts) -> Prepared:
+def run_bars(config: Config, source: Source) -> dict[str, Bars]:
+    """Load the bars that a run looks at: those up to ``split.until``."""
+    return bars_until(load_bars(source), config.split.until)
+
+
+def prepare(config: Config, parts: Parts, bars: dict[str, Bars] | None = None) -> Prepared:
     """Load, split, label and window the data as configured.
 
     The labeler is fitted on labels that are fully known before the end of train; the purge uses its
-    final horizon; the scaler is fitted on the purged train rows.
+    final horizon; the scaler is fitted on the purged train rows. An optimizer of labels is not asked here:
+    `simengine.steps.thresholds.with_best_labels` gives the parts to prepare with.
+
+    Parameters
+    ----------
+    config, parts
+        Of the run.
+    bars : dict of str to Bars, optional
+        From `run_bars`; loaded here when they are not given.
 
     Raises
     ------
@@ -101,7 +113,8 @@ def prepare(config: Config, parts: Parts) -> Prepared:
     CheckFailedError
         When a class has under 1 % of the train labels.
     """
-    bars = load_bars(parts.source)
+    if bars is None:
+        bars = run_bars(config, parts.source)
     times = split_times(bars, config.split.train, config.split.val, config.split.test)
     need = Need(
         parts.features.warmup, config.window.length, parts.labeler.horizon_bars, config.split.embargo_bars
@@ -138,8 +151,8 @@ def prepare(config: Config, parts: Parts) -> Prepared:
     return prepared
 
 
-def keep(prepared: Prepared, parts: Parts, run_dir: RunDir) -> None:
-    """Write the fitted scaler and labeler, and the hash of the bars.
+def keep(prepared: Prepared, parts: Parts, run_dir: RunDir, search: Mapping[str, Any] | None = None) -> None:
+    """Write the fitted scaler and labeler, the search of its options, and the hash of the bars.
 
     Raises
     ------
@@ -151,7 +164,7 @@ def keep(prepared: Prepared, parts: Parts, run_dir: RunDir) -> None:
         raise RunError(f"{run_dir.path}: the bars changed since this run was started; start a new run")
     write_json(run_dir / DATA, {"sha256": found})
     write_json(run_dir / SCALER, prepared.dataset.scaler.to_dict())
-    write_state(run_dir / THRESHOLDS, get_state(parts.labeler))
+    write_thresholds(run_dir / THRESHOLDS, parts.labeler, search)
 
 
 def data_sha256(bars: Mapping[str, Bars]) -> str:

@@ -79,13 +79,17 @@ class TrainedModel:
         validate({bars.symbol: bars}, f"bars of {bars.symbol}")
         return self.scaler.transform(features_of(bars, self.features))
 
-    def decide(self, logits: Float32Array) -> tuple[FloatArray, LabelArray]:
+    def decide(self, logits: Float32Array, *, series: bool = False) -> tuple[FloatArray, LabelArray]:
         """Return calibrated probabilities and signals, as the run makes them from its model's logits.
 
         Parameters
         ----------
         logits : array, shape (n, 3)
             Of the model or its stream, all finite.
+        series : bool
+            Whether the rows are bars of one symbol in the order of time, beginning where the decision is
+            to begin anew. A decision that depends on the bars before (`hysteresis`) needs them all; others
+            decide each row alone and do not care.
 
         Returns
         -------
@@ -96,7 +100,8 @@ class TrainedModel:
         Raises
         ------
         ConfigError
-            When the run averages views of its windows, of which one row of logits knows nothing.
+            When the run averages views of its windows, of which one row of logits knows nothing, or when its
+            decision depends on the bars before and the rows are not said to be a series.
         DataError
             When the logits have another shape or are not finite.
         """
@@ -105,6 +110,12 @@ class TrainedModel:
             raise ConfigError(
                 f"inference.tta: this run averages the views {names} of each window, which one row of logits "
                 "cannot stand for; train with [identity], or score windows with simengine.predict.score"
+            )
+        if hasattr(self.decision, "decide_series") and not series:
+            raise ConfigError(
+                f"inference.decision: {type(self.decision).__name__} depends on the bars before; give the "
+                "logits of all bars of the symbol so far, in the order of time, with series=True, and take "
+                "the last signal"
             )
         values = np.asarray(logits, dtype=np.float64)
         if values.ndim != 2 or values.shape[1] != N_CLASSES:
@@ -115,7 +126,13 @@ class TrainedModel:
                 f"logits of row {wrong[0]} are {values[wrong[0]].tolist()}; leave out the rows before the "
                 "stream is ready"
             )
-        log_proba, signals = apply_inference(log_softmax(values), self.calibrator, self.decision)
+        log_proba, signals = apply_inference(
+            log_softmax(values),
+            self.calibrator,
+            self.decision,
+            groups=np.zeros(len(values), np.int64),
+            timestamp=np.arange(len(values), dtype=np.int64),
+        )
         return np.exp(log_proba), signals
 
 

@@ -54,6 +54,8 @@ class TrainContext:
         Called with the `EpochRecord` after every epoch.
     progress : Progress
         Told about every step.
+    horizon_bars : int
+        Label horizon H: labels of neighbouring bars overlap by H - 1 bars.
     smoother, miner, smote
         Components under ``training``, each of which may be None.
     penalties, augment
@@ -73,6 +75,7 @@ class TrainContext:
     checkpoint: Path | None = None
     on_epoch: Callable[[EpochRecord], None] = _ignore
     progress: Progress = field(default_factory=NoProgress)
+    horizon_bars: int = 1
     smoother: Smoother | None = None
     miner: Miner | None = None
     smote: Smote | None = None

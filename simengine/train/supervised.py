@@ -6,17 +6,20 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simengine.errors import DataError, RunError
 from simengine.evaluate.logproba import log_softmax
+from simengine.log import get_logger
 from simengine.model.weights import load_named_weights, named_weights, reseed_dropout
 from simengine.plugin.state import get_state, set_state
 from simengine.seed import integer
 from simengine.train import state as checkpoint
 from simengine.train.classes import checked_class_weights
+from simengine.train.collapse import find_collapse
 from simengine.train.determinism import make_deterministic
 from simengine.train.feed import Feed, StepResult, WindowFeed
 from simengine.train.objective import Objective
@@ -26,13 +29,15 @@ from simengine.train.record import epoch_record
 from simengine.train.schedule import warmup_cosine
 from simengine.train.stateful import LaneFeed
 from simengine.train.step import check_ends
-from simengine.types import N_CLASSES, EpochRecord
+from simengine.types import N_CLASSES, EpochRecord, Float32Array
 
 if TYPE_CHECKING:
     import keras
 
     from simengine.data.windows import WindowSet
     from simengine.train.context import TrainContext
+
+logger = get_logger(__name__)
 
 
 def fit_classifier(
@@ -216,7 +221,17 @@ class _Training:
             record = epoch_record(logits, self.val.labels, self.state.history, train_loss, rate, weights)
             if record.best:
                 self.state.best = named_weights(self.model)
-        return record
+        return self._watched(record, logits)
+
+    def _watched(self, record: EpochRecord, logits: Float32Array) -> EpochRecord:
+        """Return the record with the collapse that it shows, and warn about one."""
+        found = find_collapse(
+            log_softmax(logits.astype(np.float64)), self.val.labels, self.context.horizon_bars
+        )
+        if found is None:
+            return record
+        logger.warning("epoch %d: %s", record.epoch, found.message())
+        return replace(record, collapse=found.kind)
 
 
 def _check_segment(name: str, windows: WindowSet) -> None:

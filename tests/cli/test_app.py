@@ -41,8 +41,8 @@ def test_unknown_verb_is_one_line_with_the_nearest(simengine):
     assert simengine("rnu") == (
         2,
         "",
-        "simengine: unknown verb 'rnu' (did you mean 'run'?); known: run, train, backtest, sweep, compare, "
-        "explain, report, check, plugins, data (see: simengine --help)\n",
+        "simengine: unknown verb 'rnu' (did you mean 'run'?); known: run, train, backtest, sweep, tune, "
+        "compare, explain, report, check, plugins, data (see: simengine --help)\n",
     )
 
 

@@ -37,7 +37,7 @@ def test_a_misspelled_loss_is_one_line_with_the_nearest(simengine, config):
     assert (code, out) == (2, "")
     assert err == (
         f"simengine: {path}:3: training.loss: unknown loss 'focl' (did you mean 'focal'?); "
-        "known: cross_entropy, focal, logit_adjusted\n"
+        "known: asymmetric_focal, cross_entropy, focal, logit_adjusted\n"
     )
 
 

@@ -75,6 +75,32 @@ def test_what_cannot_be_decided_is_refused(trained):
     )
 
 
+def test_a_decision_on_series_needs_the_bars_before(trained):
+    from simengine_plugins.decisions.hysteresis import Hysteresis
+
+    rule = Hysteresis(enter=0.1, exit=-0.1)
+    rule.offsets_, rule.enter_, rule.exit_ = np.zeros(3), 0.1, -0.1
+    model = replace(trained, calibrator=None, decision=rule)
+    logits = np.array([[0.0, 0, 2], [0, 0.05, 0], [0, 1, 0]])
+    assert model.decide(logits, series=True)[1].tolist() == [2, 2, 1]
+    np.testing.assert_array_equal(model.decide(logits, series=True)[0], trained_proba(model, logits))
+    with pytest.raises(ConfigError) as refused:
+        model.decide(logits[-1:])
+    assert str(refused.value) == (
+        "inference.decision: Hysteresis depends on the bars before; give the logits of all bars of the "
+        "symbol so far, in the order of time, with series=True, and take the last signal"
+    )
+    plain = trained.decide(logits)[1]
+    np.testing.assert_array_equal(trained.decide(logits, series=True)[1], plain)
+
+
+def trained_proba(model, logits):
+    """Probabilities of the same logits under a decision of single rows."""
+    from simengine_plugins.decisions.argmax import Argmax
+
+    return replace(model, decision=Argmax()).decide(logits)[0]
+
+
 def test_bars_that_no_market_can_have_are_refused(trained):
     bars = trained.source.load()["ORACLE1"]
     with pytest.raises(DataError, match="high"):

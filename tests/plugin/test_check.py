@@ -41,7 +41,7 @@ def test_a_misspelled_component(check):
         check("training:\n  loss: focl\n")
     assert str(caught.value) == (
         "c.yaml:2: training.loss: unknown loss 'focl' (did you mean 'focal'?); "
-        "known: cross_entropy, focal, logit_adjusted"
+        "known: asymmetric_focal, cross_entropy, focal, logit_adjusted"
     )
 
 
@@ -67,16 +67,9 @@ def test_every_problem_is_named_with_its_line(check):
     ("text", "message"),
     [
         (
-            "training: {smoother: uniform}",
-            "training.smoother: unknown smoother 'uniform'; known: none in this version",
-        ),
-        (
-            "training: {penalties: [{type: confidence}]}",
-            "training.penalties.0: unknown penalty 'confidence'; known: none in this version",
-        ),
-        (
-            "labels: {optimizer: grid}",
-            "labels.optimizer: unknown threshold optimizer 'grid'; known: none in this version",
+            "labels: {optimizer: grd}",
+            "labels.optimizer: unknown threshold_optimizer 'grd' (did you mean 'grid'?); known: "
+            "bayesian, grid",
         ),
     ],
 )

@@ -77,6 +77,15 @@ def test_the_default_and_its_resolved_form_are_valid(accepts, simengine_registry
     [
         {"training": {"loss": "focal"}},
         {"training": {"loss": {"type": "focal"}}},
+        {"training": {"loss": {"type": "asymmetric_focal", "gamma": [1, 1, 2], "warmup_epochs": 2}}},
+        {"training": {"smoother": "class_conditional", "miner": {"type": "top_loss", "classes": ["buy"]}}},
+        {"training": {"penalties": ["confidence", {"type": "share_kl", "weight": 1}], "augment": ["noise"]}},
+        {
+            "training": {
+                "balancer": {"type": "class_quota", "by_symbol": True},
+                "reweighter": "prediction_aware",
+            }
+        },
         {"training": {"reweighter": {"type": "static", "weights": [1, 2, 3]}}},
         {"training": {"reweighter": {"type": "static", "weights": {"sell": 1, "hold": 2, "buy": 3}}}},
         {"inference": {"calibrator": None, "tta": ["identity", {"type": "jitter"}]}},
@@ -99,7 +108,8 @@ def test_valid_configs(accepts, config, simengine_registry):
         {"training": {"loss": {"type": "focal", "gama": 1}}},
         {"training": {"reweighter": {"type": "static", "weights": [1, 2]}}},
         {"training": {"reweighter": {"type": "static", "weights": {"sell": 1}}}},
-        {"training": {"smoother": "uniform"}},
+        {"training": {"smoother": "unifrm"}},
+        {"training": {"penalties": "confidence"}},
         {"training": {"epochs": 0}},
         {"backtest": {"lot_size": {"A": -1}}},
         {"backtest": {"funding": {"rate": 0.0001}}},

@@ -11,7 +11,7 @@ from simengine import Component, hookimpl
 from simengine.errors import DataError
 from simengine.evaluate.logproba import log_softmax
 from simengine.types import N_CLASSES, FloatArray, LabelArray
-from simengine_plugins.calibrators.fitting import check_fit_rows
+from simengine_plugins.calibrators.fitting import check_fit_rows, minimise
 
 IDENTITY = np.repeat([1.0, 0.0], N_CLASSES)
 """Scales of 1 and shifts of 0: the scores as they are."""
@@ -46,6 +46,8 @@ class Vector:
     bias_ : float64 array, shape (3,)
         b of SELL, HOLD, BUY; sums to 0.
     """
+
+    corrects_prior = True
 
     scale_: FloatArray
     bias_: FloatArray
@@ -85,8 +87,6 @@ def _fit(
     centred: FloatArray, mean: FloatArray, onehot: FloatArray, l2: float
 ) -> tuple[FloatArray, FloatArray]:
     """Return the most probable scales (3,) and shifts (3,) of centred scores (3, n)."""
-    from scipy.optimize import minimize
-
     n = centred.shape[1]
     # Steps in units of each parameter's own curvature: without them scores that hardly vary take
     # L-BFGS hundreds of steps. 1/4 bounds the variance of a class indicator.
@@ -99,17 +99,14 @@ def _fit(
 
     lowest = np.full(len(step), -np.inf)
     lowest[:N_CLASSES] = (SMALLEST_SCALE - 1.0) / step[:N_CLASSES]
-    bounds = [(float(low), None) for low in lowest]
-    options = {"maxiter": 1000, "ftol": 1e-14, "gtol": 1e-7}
-    found = minimize(loss, np.zeros(len(step)), jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-    held = (found.x <= lowest) & (found.jac > 0)
-    steepest = float(np.abs(np.where(held, 0.0, found.jac)).max())
-    if not steepest < 1e-4:
-        raise DataError(
-            f"calibrator vector: did not converge on {n} validation rows (gradient {steepest:.2g} after "
-            f"{found.nit} steps); raise l2 (now {l2}) or use temperature"
-        )
-    best = IDENTITY + step * found.x
+    found = minimise(
+        loss,
+        np.zeros(len(step)),
+        who=f"vector on {n} validation rows",
+        advice=f"raise l2 (now {l2}) or use temperature",
+        lowest=lowest,
+    )
+    best = IDENTITY + step * found
     return np.maximum(best[:N_CLASSES], SMALLEST_SCALE), best[N_CLASSES:]
 
 

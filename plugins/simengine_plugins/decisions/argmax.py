@@ -14,6 +14,8 @@ class Argmax:
     nearly always when the signal is weak: a perfectly calibrated model then says BUY in most rows.
     """
 
+    fitted_on_val = False
+
     def fit(self, log_proba: FloatArray, labels: LabelArray, context: DecisionContext) -> Argmax:
         """Learn nothing."""
         return self

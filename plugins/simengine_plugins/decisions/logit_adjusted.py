@@ -19,7 +19,8 @@ class LogitAdjusted:
     ``argmax_c (log p_c - tau * log prior_c)`` (Menon et al., "Long-Tail Learning via Logit
     Adjustment", 2021, post-hoc form). With tau = 1 it is the rule of least balanced error when the
     probabilities are right. It does not look at the validation rows; on top of class weights,
-    balanced sampling or the loss of the same name it corrects the same tilt twice.
+    balanced sampling or the loss of the same name it corrects the same tilt twice: their log-odds add up
+    (`prior_tilt`).
 
     Parameters
     ----------
@@ -36,6 +37,8 @@ class LogitAdjusted:
     With priors (.2, .3, .5) a row of probabilities (.25, .30, .45) becomes SELL: .25 / .2 is the
     largest ratio.
     """
+
+    fitted_on_val = False
 
     offsets_: FloatArray
 
@@ -61,6 +64,10 @@ class LogitAdjusted:
             )
         self.offsets_ = -self.tau * np.log(share)
         return self
+
+    def prior_tilt(self, label_share: FloatArray) -> FloatArray:
+        """Return -tau * log(share) (3,): the log-odds that the decision adds to each class."""
+        return -self.tau * np.log(np.asarray(label_share, dtype=np.float64))
 
     def decide(self, log_proba: FloatArray) -> LabelArray:
         """Return the class (n,) with the largest adjusted score of scores (n, 3)."""

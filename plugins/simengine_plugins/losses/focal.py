@@ -8,6 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from simengine import Component, PerClass, hookimpl
+from simengine.types import FloatArray
+from simengine_plugins.losses.terms import log_proba_and_rest
 
 
 class Focal:
@@ -15,8 +17,9 @@ class Focal:
 
     Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, for three classes. Gamma 0 and alpha
     1 is cross-entropy. It is no proper score: the probabilities it teaches are under-confident, so a
-    calibrator should follow. Both log p and log(1 - p) are taken from the logits, so the gradient does
-    not vanish on rows that are far wrong.
+    calibrator should follow. Alpha tilts the prior that the network learns by log alpha_c (`prior_tilt`);
+    what gamma does to it has no closed form and is not counted. Both log p and log(1 - p) are taken from
+    the logits, so the gradient does not vanish on rows that are far wrong.
 
     Examples
     --------
@@ -37,14 +40,16 @@ class Focal:
         self.gamma = gamma
         self.alpha = alpha
 
+    def prior_tilt(self, label_share: FloatArray) -> FloatArray:
+        """Return log alpha_c (3,), the log-odds that alpha adds to a class, ``-inf`` for an alpha of 0."""
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(np.asarray(self.alpha or (1.0, 1.0, 1.0), dtype=np.float64)))
+
     def __call__(self, targets: Any, logits: Any) -> Any:  # noqa: ANN401 - tensors
         """Return the loss (B,) of float targets (B, 3) and logits (B, 3)."""
         import tensorflow as tf
 
-        log_p = tf.nn.log_softmax(logits)
-        # log(1 - p_c) is the log of the other classes' probabilities summed: no 1 - 1 = 0 for sure rows.
-        others = tf.constant(np.where(np.eye(3, dtype=bool), -1e30, 0.0).astype(np.float32))
-        log_rest = tf.reduce_logsumexp(log_p[:, None, :] + others, axis=-1)
+        log_p, log_rest = log_proba_and_rest(logits)
         alpha = tf.constant(self.alpha or (1.0, 1.0, 1.0), dtype=log_p.dtype)
         return -tf.reduce_sum(targets * alpha * tf.exp(self.gamma * log_rest) * log_p, axis=-1)
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from simengine import Component, hookimpl
 from simengine.train.classes import class_prior
-from simengine.types import LabelArray
+from simengine.types import FloatArray, LabelArray
 
 
 class LogitAdjusted:
@@ -17,7 +17,8 @@ class LogitAdjusted:
 
     Menon et al., "Long-tail learning via logit adjustment", ICLR 2021. The prior is added in training
     only, so the network's own logits are those of a balanced world: with tau 1 their argmax minimises
-    the balanced error. It tilts the prior, as class weights do; the two add up.
+    the balanced error. It tilts the prior by -tau * log(train share) (`prior_tilt`), as class weights do; the
+    two add up.
     """
 
     def __init__(
@@ -39,6 +40,10 @@ class LogitAdjusted:
         """
         self.log_prior_ = np.log(class_prior(labels, "loss logit_adjusted"))
         return self
+
+    def prior_tilt(self, label_share: FloatArray) -> FloatArray:
+        """Return -tau * log(share) (3,): the log-odds that the network's own logits gain for each class."""
+        return -self.tau * np.log(np.asarray(label_share, dtype=np.float64))
 
     def __call__(self, targets: Any, logits: Any) -> Any:  # noqa: ANN401 - tensors
         """Return the loss (B,) of float targets (B, 3) and logits (B, 3)."""

@@ -16,7 +16,8 @@ class InverseFrequency:
     """Rare classes weigh more: w_c = (n / (3 n_c)) ** power.
 
     With power 1 every class contributes the same to the loss (scikit-learn's "balanced" weights after
-    King and Zeng, 2001); power 0 changes nothing.
+    King and Zeng, 2001); power 0 changes nothing. The weights tilt the prior that the network learns by
+    -power * log(train share) (`prior_tilt`); a decision rule fitted on validation data should follow.
 
     Examples
     --------
@@ -48,6 +49,10 @@ class InverseFrequency:
             weights = weights * (len(labels) / float(counts @ weights))
         self.weights_ = weights
         return weights.copy()
+
+    def prior_tilt(self, label_share: FloatArray) -> FloatArray:
+        """Return -power * log(share) (3,): the log-odds that the weights add to each class."""
+        return -self.power * np.log(np.asarray(label_share, dtype=np.float64))
 
     def update(self, labels: LabelArray, log_proba: FloatArray, epoch: int) -> FloatArray:
         """Return the weights of the first epoch again."""

@@ -15,7 +15,7 @@ class Static:
     """The same class weights in every epoch.
 
     A weight above 1 makes the errors of that class dearer. Weights tilt the prior that the network
-    learns; a decision rule fitted on validation data should follow.
+    learns by log w_c (`prior_tilt`); a decision rule fitted on validation data should follow.
     """
 
     def __init__(
@@ -32,6 +32,11 @@ class Static:
     def start(self, labels: LabelArray) -> FloatArray:
         """Return the (3,) weights of the first epoch."""
         return np.asarray(self.weights, dtype=np.float64)
+
+    def prior_tilt(self, label_share: FloatArray) -> FloatArray:
+        """Return log w_c (3,), the log-odds that the weights add to a class, ``-inf`` for a weight of 0."""
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(np.asarray(self.weights, dtype=np.float64)))
 
     def update(self, labels: LabelArray, log_proba: FloatArray, epoch: int) -> FloatArray:
         """Return the same (3,) weights again."""

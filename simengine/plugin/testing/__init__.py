@@ -16,7 +16,7 @@ from simengine.errors import PluginError, unknown_name
 from simengine.plugin.component import Component
 from simengine.plugin.kinds import KINDS
 from simengine.plugin.registry import members
-from simengine.plugin.testing import learning, market, scores
+from simengine.plugin.testing import extras, learning, market, scores, smote, thresholds, tilt
 from simengine.plugin.testing.case import Case
 
 __all__ = ["check_component"]
@@ -25,9 +25,15 @@ _BATTERIES: dict[str, Callable[[Case], None]] = {
     "source": market.check_source,
     "features": market.check_features,
     "labeler": market.check_labeler,
+    "threshold_optimizer": thresholds.check_threshold_optimizer,
+    "smote": smote.check_smote,
     "balancer": learning.check_balancer,
     "reweighter": learning.check_reweighter,
     "loss": learning.check_loss,
+    "smoother": extras.check_smoother,
+    "miner": extras.check_miner,
+    "penalty": extras.check_penalty,
+    "augmenter": extras.check_augmenter,
     "tta": scores.check_tta,
     "calibrator": scores.check_calibrator,
     "decision": scores.check_decision,
@@ -69,6 +75,7 @@ def check_component(kind: str, component: Any, *, seed: int = 0) -> None:  # noq
     missing = [member for member in members(KINDS[kind].contract) if not hasattr(fresh(), member)]
     case.expect(not missing, f"lacks {', '.join(missing)}")
     _BATTERIES[kind](case)
+    tilt.check_prior_tilt(case)
 
 
 def _factory(component: Any) -> Callable[[], Any]:  # noqa: ANN401

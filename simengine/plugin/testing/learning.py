@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -70,29 +71,44 @@ def check_reweighter(case: Case) -> None:
 
 
 def check_loss(case: Case) -> None:
-    """One finite value a row, from that row alone, with finite gradients at extreme logits."""
-    import tensorflow as tf
+    """One finite value a row, from that row alone, with finite gradients at extreme logits.
 
+    A loss that changes over the training is checked in an early and in a late epoch.
+    """
+    changing = "epoch" in inspect.signature(case.fresh()).parameters
+    for epoch in (1.0, 2.0, 50.0) if changing else (None,):
+        _check_loss_in(case, epoch)
+
+
+def _check_loss_in(case: Case, epoch: float | None) -> None:
     rng = stream(case.seed, "testing.loss")
-    labels = make_labels(BATCH, case.seed)
-    hard = np.eye(3, dtype=np.float32)[labels]
+    hard = np.eye(3, dtype=np.float32)[make_labels(BATCH, case.seed)]
     soft = (0.9 * hard + 0.1 / 3).astype(np.float32)
     logits = rng.normal(0, 2, (BATCH, 3)).astype(np.float32)
-    loss = _fitted_loss(case)
+    fitted = _fitted_loss(case)
+    loss = _in_epoch(fitted, epoch)
     for targets in (hard, soft):
         with case.untouched("the loss", targets, logits):
-            value = np.asarray(loss(tf.constant(targets), tf.constant(logits)))
+            value = np.asarray(loss(targets, logits))
         case.array(value, "the loss", (BATCH,), np.float32)
         case.expect(np.isfinite(value).all(), "the loss must be finite")
-        again = np.asarray(_fitted_loss(case)(tf.constant(targets), tf.constant(logits)))
+        again = np.asarray(_in_epoch(_fitted_loss(case), epoch)(targets, logits))
         case.same(value, again, "two evaluations of the same rows differ")
-        part = np.asarray(loss(tf.constant(targets[5:9]), tf.constant(logits[5:9])))
+        part = np.asarray(loss(targets[5:9], logits[5:9]))
         close = np.allclose(part, value[5:9], rtol=1e-5, atol=1e-6)
         case.expect(close, "a row's loss depends on the other rows of its batch")
-    _check_gradients(case, loss)
-    restored = np.asarray(case.restored(loss)(tf.constant(hard), tf.constant(logits)))
-    direct = np.asarray(loss(tf.constant(hard), tf.constant(logits)))
+    check_gradients(case, "loss", loss)
+    restored = np.asarray(_in_epoch(case.restored(fitted), epoch)(hard, logits))
+    direct = np.asarray(loss(hard, logits))
     case.same(restored, direct, "the loss differs after the state went through a file")
+
+
+def _in_epoch(loss: Any, epoch: float | None) -> Callable[[Any, Any], Any]:  # noqa: ANN401
+    """Return a loss as a function of targets and logits, which may be arrays."""
+    import tensorflow as tf
+
+    last = () if epoch is None else (tf.constant(epoch),)
+    return lambda targets, logits: loss(tf.convert_to_tensor(targets), tf.convert_to_tensor(logits), *last)
 
 
 def _fitted_loss(case: Case) -> Any:  # noqa: ANN401
@@ -104,17 +120,18 @@ def _fitted_loss(case: Case) -> Any:  # noqa: ANN401
     return loss
 
 
-def _check_gradients(case: Case, loss: Any) -> None:  # noqa: ANN401
+def check_gradients(case: Case, what: str, function: Callable[[Any, Any], Any]) -> None:
+    """Expect a finite value and a finite gradient of targets (B, 3) and logits (B, 3) far apart."""
     import tensorflow as tf
 
     targets = tf.constant(np.tile(np.eye(3, dtype=np.float32), (3, 1)))
     logits = tf.constant(np.repeat(50 * np.eye(3, dtype=np.float32), 3, axis=0))
     with tf.GradientTape() as tape:
         tape.watch(logits)
-        value = loss(targets, logits)
+        value = function(targets, logits)
     gradient = tape.gradient(value, logits)
-    case.expect(np.isfinite(np.asarray(value)).all(), "the loss must be finite at a logit gap of 50")
-    case.expect(gradient is not None, "the loss has no gradient with respect to the logits")
+    case.expect(np.isfinite(np.asarray(value)).all(), f"the {what} must be finite at a logit gap of 50")
+    case.expect(gradient is not None, f"the {what} has no gradient with respect to the logits")
     finite = np.isfinite(np.asarray(gradient)).all()
     case.expect(finite, "the gradient must be finite at a logit gap of 50")
 

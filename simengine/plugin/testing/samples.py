@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 
 from simengine.seed import stream
-from simengine.types import Bars, FloatArray, LabelArray, StrategyContext
+from simengine.types import (
+    Bars,
+    DecisionContext,
+    DecisionMarket,
+    FloatArray,
+    LabelArray,
+    Signal,
+    StrategyContext,
+)
 
 BAR_NS = 300 * 10**9
 START_NS = 1_577_836_800 * 10**9
@@ -62,6 +70,35 @@ def make_labels(n: int, seed: int) -> LabelArray:
     rng = stream(seed, "testing.labels")
     labels: LabelArray = rng.choice(3, size=n, p=[0.28, 0.34, 0.38]).astype(np.int8)
     return labels
+
+
+def make_decision_context(labels: LabelArray) -> DecisionContext:
+    """Return what a decision may know of rows with these labels: two symbols whose bars follow them.
+
+    The first half of the rows is the one symbol, the second the other, at the same times. The bar after a
+    row rises by 0.3 % after BUY and falls after SELL, so that signals like the labels earn money after the
+    fee of 2 bps.
+    """
+    half = len(labels) // 2
+    groups = (np.arange(len(labels)) >= half).astype(np.int64)
+    rows = np.arange(len(labels)) - half * groups
+    bars = {}
+    for index, symbol in enumerate(("A", "B")):
+        mine = labels[groups == index]
+        steps = np.where(mine == Signal.BUY, 0.003, np.where(mine == Signal.SELL, -0.003, 0.0))
+        close = 100 * np.exp(np.concatenate([[0.0], np.cumsum(steps)]))
+        open_ = np.concatenate([[100.0], close[:-1]])
+        times = START_NS + BAR_NS * np.arange(len(close), dtype=np.int64)
+        edges = np.maximum(open_, close), np.minimum(open_, close)
+        bars[symbol] = Bars(symbol, times, open_, *edges, close, np.full(len(close), 1e6))
+    market = DecisionMarket(bars, ("A", "B"), groups, rows, {"fee_bps": 2.0, "cash": 10_000.0})
+    return DecisionContext(
+        train_share=np.bincount(labels, minlength=3) / len(labels),
+        horizon_bars=12,
+        groups=groups,
+        timestamp=START_NS + BAR_NS * rows,
+        market=market,
+    )
 
 
 def make_context(n: int, warmup: int, seed: int) -> StrategyContext:

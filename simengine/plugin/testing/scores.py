@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
+from simengine.errors import ConfigError
 from simengine.plugin.testing.case import Case
-from simengine.plugin.testing.samples import make_scores
+from simengine.plugin.testing.samples import make_decision_context, make_scores
 from simengine.seed import stream
-from simengine.types import DecisionContext
+from simengine.types import FloatArray, IntArray
 
 N_ROWS = 600
 
@@ -55,19 +59,63 @@ def check_calibrator(case: Case) -> None:
 
 
 def check_decision(case: Case) -> None:
-    """Signals as int8, row by row, with a state that survives a file."""
+    """Signals as int8, with a state that survives a file, row by row or in the order of time.
+
+    A decision with ``decide_series`` may look at earlier rows of the same symbol, never at later ones or at
+    other symbols, and its ``decide`` refuses rows whose place in time is not known.
+    """
     log_proba, labels = make_scores(N_ROWS, case.seed)
-    share = np.bincount(labels, minlength=3) / len(labels)
-    context = DecisionContext(train_share=share, horizon_bars=12)
-    with case.untouched("fit()", log_proba, labels, share):
+    context = make_decision_context(labels)
+    with case.untouched("fit()", log_proba, labels, context):
         fitted = case.fresh().fit(log_proba, labels, context)
     case.expect(hasattr(fitted, "decide"), "fit() must return the decision itself")
-    with case.untouched("decide()", log_proba):
-        signals = fitted.decide(log_proba)
-    case.array(signals, "decide()", (N_ROWS,), np.int8)
-    case.expect(np.isin(signals, (0, 1, 2)).all(), "decide() must give 0 (SELL), 1 (HOLD) or 2 (BUY)")
-    again = case.fresh().fit(log_proba, labels, context).decide(log_proba)
+    groups, time = np.asarray(context.groups), np.asarray(context.timestamp)
+    series = hasattr(fitted, "decide_series")
+    what = "decide_series()" if series else "decide()"
+
+    def decide(decision: Any, rows: Any = slice(None), scores: FloatArray = log_proba) -> Any:  # noqa: ANN401
+        if not series:
+            return decision.decide(scores[rows])
+        return decision.decide_series(scores[rows], groups[rows], time[rows])
+
+    with case.untouched(what, log_proba, context):
+        signals = decide(fitted)
+    case.array(signals, what, (N_ROWS,), np.int8)
+    case.expect(np.isin(signals, (0, 1, 2)).all(), f"{what} must give 0 (SELL), 1 (HOLD) or 2 (BUY)")
+    again = decide(case.fresh().fit(log_proba, labels, context))
     case.same(signals, again, "two fits on the same scores differ")
-    restored = case.restored(fitted).decide(log_proba)
-    case.same(signals, restored, "decide() differs after the state went through a file")
-    case.same(signals[100:140], fitted.decide(log_proba[100:140]), "a row's signal depends on other rows")
+    case.same(signals, decide(case.restored(fitted)), f"{what} differs after the state went through a file")
+    if series:
+        _check_series(case, fitted, decide, log_proba, groups, time)
+    else:
+        case.same(signals[100:140], decide(fitted, slice(100, 140)), "a row's signal depends on other rows")
+
+
+def _check_series(
+    case: Case,
+    fitted: Any,  # noqa: ANN401
+    decide: Callable[..., Any],
+    log_proba: FloatArray,
+    groups: IntArray,
+    time: IntArray,
+) -> None:
+    """Earlier rows of the same symbol alone may matter, in whatever order the rows are given."""
+    signals = decide(fitted)
+    shuffled = stream(case.seed, "testing.series").permutation(len(signals))
+    case.same(
+        signals[shuffled], decide(fitted, shuffled), "the order in which rows are given changes their signals"
+    )
+    changed = log_proba[shuffled]
+    for cut in np.quantile(time, (0.1, 0.5, 0.9)):
+        known = time <= cut
+        scores = np.where(known[:, None], log_proba, changed)
+        message = "looks ahead: later rows change the signals before"
+        case.same(signals[known], decide(fitted, slice(None), scores)[known], message)
+        case.same(signals[known], decide(fitted, known), message)
+    mine = groups == 1
+    case.same(signals[mine], decide(fitted, mine), "rows of one symbol change the signals of another")
+    try:
+        fitted.decide(log_proba)
+    except ConfigError:
+        return
+    case.expect(False, "decide() must refuse rows without time and symbol with a ConfigError")

@@ -70,3 +70,15 @@ def test_one_class_and_few_rows_are_refused():
 def test_transform_before_fit_is_refused():
     with pytest.raises(DataError, match=r"^calibrator temperature: transform was called before fit$"):
         Temperature().transform(np.zeros((1, 3)))
+
+
+def test_each_objective_is_the_better_one_at_what_it_minimises():
+    rng = np.random.default_rng(5)
+    exact = log_softmax(rng.normal(size=(3000, 3)))
+    labels = (exact + rng.gumbel(size=exact.shape)).argmax(axis=1).astype(np.int8)
+    # A tilt that no temperature can take back: the two objectives part.
+    scores = log_softmax(2 * exact + [0.0, 0.0, 1.0])
+    by_nll, by_ace = (Temperature(objective=name).fit(scores, labels) for name in ("nll", "ace"))
+    assert abs(np.log(by_nll.temperature_ / by_ace.temperature_)) > 0.02
+    assert nll(by_nll.transform(scores), labels) < nll(by_ace.transform(scores), labels)
+    assert classwise_ace(by_ace.transform(scores), labels) < classwise_ace(by_nll.transform(scores), labels)

@@ -1,0 +1,1 @@
+"""Which train rows are hard enough to be seen more often."""

@@ -1,0 +1,1 @@
+"""Soft training targets from hard labels."""

@@ -1,0 +1,1 @@
+"""Searches of the labeler's options on train."""
