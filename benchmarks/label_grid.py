@@ -114,6 +114,7 @@ def main() -> int:
         print(
             f"{found['combinations']:,} combinations x {found['bars']:,} bars, {found['compared']:,} compared"
         )
+        print(f"  same counts: {found['same_counts']}")
         print(f"  pandas  {found['pandas_seconds']:9.2f} s")
         print(f"  kernel  {found['kernel_seconds']:9.2f} s")
         print(f"  ratio   {found['ratio']:9.0f} x   >= {TARGET:g}   {'met' if good else 'MISSED'}")
