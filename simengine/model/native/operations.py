@@ -6,7 +6,7 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -109,6 +109,44 @@ def _shaped(values: list[tf.Tensor], like: list[tf.Tensor]) -> list[tf.Tensor]:
     return values
 
 
+def _differentiable(
+    forward: Callable[..., Any],
+    backward: Callable[..., Any],
+    x: tf.Tensor,
+    queries: int,
+    weights: Iterable[Any],
+    constants: list[tf.Tensor],
+) -> tf.Tensor:
+    """Return ``forward(x, *constants, *weights)``, of which ``backward`` computes the gradient.
+
+    ``backward(dy, x, *constants, *weights)`` returns the gradients by ``x`` and the weights.
+    """
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def apply(x: tf.Tensor, *weights: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
+        y = _called(forward, [x, *constants, *weights], 1)
+        y.set_shape((x.shape[0], queries, x.shape[2]))
+
+        @tf.custom_gradient  # type: ignore[untyped-decorator]
+        def slopes(dy: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., Any]]:
+            computed = _called(backward, [dy, x, *constants, *weights], 1 + len(weights))
+            return _shaped(computed, [x, *weights]), _no_second_derivative
+
+        def grad(dy: tf.Tensor) -> list[tf.Tensor]:
+            return list(slopes(dy))
+
+        return y, grad
+
+    return apply(x, *(tf.convert_to_tensor(weight) for weight in weights))
+
+
+def _no_second_derivative(*_: tf.Tensor) -> list[tf.Tensor]:
+    # Without this TensorFlow would answer None, which reads as "does not depend on it".
+    raise NotImplementedError(
+        "the native kernels have first derivatives only; for second ones set kernels to tensorflow"
+    )
+
+
 def mlstm(x: tf.Tensor, weights: MLSTMWeights, *, last_only: bool = False) -> tf.Tensor:
     """Apply an mLSTM layer, with the normalisation in front when ``weights.norm`` is not empty.
 
@@ -124,18 +162,7 @@ def mlstm(x: tf.Tensor, weights: MLSTMWeights, *, last_only: bool = False) -> tf
     tensor, shape (B, S, D), or (B, 1, D) of the last step
     """
     queries = 1 if last_only else x.shape[1]
-
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def apply(*inputs: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
-        y = _called(_mlstm_forward(queries), list(inputs), 1)
-        y.set_shape((inputs[0].shape[0], queries, inputs[0].shape[2]))
-
-        def grad(dy: tf.Tensor) -> list[tf.Tensor]:
-            return _shaped(_called(_mlstm_backward, [dy, *inputs], len(inputs)), list(inputs))
-
-        return y, grad
-
-    return apply(x, *(tf.convert_to_tensor(weight) for weight in weights))
+    return _differentiable(_mlstm_forward(queries), _mlstm_backward, x, queries, weights, [])
 
 
 def slstm(x: tf.Tensor, weights: SLSTMWeights, masks: Masks, *, last_only: bool = False) -> tf.Tensor:
@@ -156,16 +183,4 @@ def slstm(x: tf.Tensor, weights: SLSTMWeights, masks: Masks, *, last_only: bool 
     """
     queries = 1 if last_only else x.shape[1]
     kept = [tf.stop_gradient(mask) for mask in masks]
-
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def apply(*inputs: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
-        first, rest = inputs[0], list(inputs[1:])
-        y = _called(_slstm_forward(queries), [first, *kept, *rest], 1)
-        y.set_shape((first.shape[0], queries, first.shape[2]))
-
-        def grad(dy: tf.Tensor) -> list[tf.Tensor]:
-            return _shaped(_called(_slstm_backward, [dy, first, *kept, *rest], len(inputs)), list(inputs))
-
-        return y, grad
-
-    return apply(x, *(tf.convert_to_tensor(weight) for weight in weights))
+    return _differentiable(_slstm_forward(queries), _slstm_backward, x, queries, weights, kept)
