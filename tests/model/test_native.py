@@ -133,6 +133,7 @@ CASES = {
     ),
     "no convolution": (MLSTMBlock, {"heads": 2, "conv_kernel": 0}, {}),
     "narrow heads": (MLSTM, {"heads": 4, "inner": 12, "qkv_block": 3}, {}),
+    "narrower inside": (MLSTM, {"heads": 2, "inner": 4, "qkv_block": 2}, {}),
     "last step of an mLSTM": (MLSTMBlock, {"heads": 2}, {"return_sequences": False}),
     "blocks across heads": (MLSTM, {"heads": 8, "qkv_block": 16}, {}),
     "sLSTM": (SLSTMBlock, {}, {"index": 1, "num_blocks": 2}),

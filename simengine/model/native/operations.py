@@ -14,10 +14,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from simengine.model.native import mlstm as mlstm_kernels
-from simengine.model.native import mlstm_back, mlstm_values
+from simengine.model.native import mlstm_back, mlstm_values, slstm_back, slstm_values
 from simengine.model.native import slstm as slstm_kernels
 from simengine.model.native.mlstm_values import MLSTMWeights
-from simengine.model.native.slstm import Masks, SLSTMWeights
+from simengine.model.native.slstm_values import Masks, SLSTMWeights
 from simengine.model.native.threads import in_parts
 
 Array = NDArray[Any]
@@ -51,7 +51,7 @@ def _mlstm_forward(queries: int) -> Callable[..., Array]:
     def run(x: Array, *arrays: Array) -> Array:
         x, weights = _frozen(x), _fields(MLSTMWeights, arrays)
         result = np.empty((x.shape[0], min(queries, x.shape[1]), x.shape[2]), x.dtype)
-        in_parts(len(x), lambda first, last: mlstm_kernels.forward(x, weights, result, first, last))
+        in_parts(len(x), lambda *groups: mlstm_kernels.forward(x, weights, result, groups))
         return result
 
     return run
@@ -66,7 +66,7 @@ def _mlstm_backward(dy: Array, x: Array, *arrays: Array) -> list[Array]:
 
     def part(first: int, last: int) -> tuple[Array, ...]:
         gradients = MLSTMWeights(*(np.zeros_like(array) for array in weights))
-        mlstm_back.backward(x, dy, weights, transposed, dx, gradients, first, last)
+        mlstm_back.backward(x, dy, weights, transposed, dx, gradients, (first, last))
         return gradients
 
     return [dx, *_summed(in_parts(len(x), part), weights)]
@@ -76,7 +76,7 @@ def _slstm_forward(queries: int) -> Callable[..., Array]:
     def run(x: Array, hidden: Array, recurrent: Array, *arrays: Array) -> Array:
         x, weights, masks = _frozen(x), _fields(SLSTMWeights, arrays), _fields(Masks, (hidden, recurrent))
         result = np.empty((x.shape[0], min(queries, x.shape[1]), x.shape[2]), x.dtype)
-        in_parts(len(x), lambda first, last: slstm_kernels.forward(x, masks, weights, result, first, last))
+        in_parts(len(x), lambda *groups: slstm_kernels.forward(x, masks, weights, result, groups))
         return result
 
     return run
@@ -85,14 +85,14 @@ def _slstm_forward(queries: int) -> Callable[..., Array]:
 def _slstm_backward(dy: Array, x: Array, hidden: Array, recurrent: Array, *arrays: Array) -> list[Array]:
     x, dy, weights = _frozen(x), _frozen(dy), _fields(SLSTMWeights, arrays)
     masks = _fields(Masks, (hidden, recurrent))
-    transposed = slstm_kernels.Transposed(
-        *(_transposed(getattr(weights, name)) for name in slstm_kernels.Transposed._fields)
+    transposed = slstm_values.Transposed(
+        *(_transposed(getattr(weights, name)) for name in slstm_values.Transposed._fields)
     )
     dx = np.empty_like(x)
 
     def part(first: int, last: int) -> tuple[Array, ...]:
         gradients = SLSTMWeights(*(np.zeros_like(array) for array in weights))
-        slstm_kernels.backward(x, masks, dy, weights, transposed, dx, gradients, first, last)
+        slstm_back.backward(x, masks, dy, weights, transposed, dx, gradients, (first, last))
         return gradients
 
     return [dx, *_summed(in_parts(len(x), part), weights)]
