@@ -46,7 +46,7 @@ def test_show_prints_options_with_defaults(simengine):
 def test_show_prints_types_and_defaults_as_a_config_has_them(simengine):
     _, out, _ = simengine("plugins", "show", "model", "xlstm")
     for line in (
-        "  ema                number > 0, < 1 | null, default null: momentum",
+        "  ema                number > 0, < 1 | null, default 0.99: momentum",
         "  stateful           boolean, default false: carry",
         "  dropout            number >= 0, < 1, default 0.1: share",
         "  blocks             list of mlstm | slstm | mlstm_large, default [mlstm, slstm]: kinds",
