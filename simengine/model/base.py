@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from simengine.model.option_checks import options_config
+from simengine.model.call_checks import require_inputs, require_state
+from simengine.model.option_checks import options_config, require_whole
 
 Config = dict[str, Any]
 Shape = tuple[int | None, ...]
 State = tuple[Any, ...]
 """Of a memory: a tuple of tensors. Of a stack: a tuple with the state of each block."""
+StateShapes = dict[str, Shape] | tuple[Any, ...]
+"""Of a memory: the shapes of its tensors by name. Of a stack: a tuple with those of each block."""
 
 
 class Mode(NamedTuple):
@@ -89,7 +92,9 @@ class XLSTMLayer(keras.layers.Layer):
 
 
 class SequenceLayer(XLSTMLayer):
-    """Layer that runs over a sequence with a state; a subclass defines `run` and `first_state`.
+    """Layer that runs over a sequence with a state.
+
+    A subclass defines `run`, `width`, `first_state` and `state_shapes`.
 
     Parameters
     ----------
@@ -138,17 +143,51 @@ class SequenceLayer(XLSTMLayer):
         Raises
         ------
         ValueError
-            When the layer is not built.
+            When the layer is not built, or ``batch`` is no whole number of at least 0.
         """
+        self._require_built()
+        if not tf.is_tensor(batch):
+            require_whole(0, batch=batch)
+        return self.first_state(batch, 0.0 if official else -math.inf)
+
+    def _require_built(self) -> None:
         if not self.built:
             raise ValueError(
                 f"{self.name} has no weights yet; build it first: layer.build((None, None, width))"
             )
-        return self.first_state(batch, 0.0 if official else -math.inf)
+
+    @property
+    def width(self) -> int:
+        """Channels D of the inputs, once the layer is built."""
+        raise NotImplementedError
 
     def first_state(self, batch: int, first_m: float) -> State:
         """Return the state before the first step, the stabiliser of an mLSTM being ``first_m``."""
         raise NotImplementedError
+
+    def state_shapes(self, batch: int | None) -> StateShapes:
+        """Return the shapes of the state of ``batch`` sequences by name; in a stack a tuple of those."""
+        raise NotImplementedError
+
+    def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Run over a sequence, see `call`.
+
+        Inputs and state are looked at here: what fails within `call`, Keras reports in many lines.
+
+        Raises
+        ------
+        ValueError
+            When inputs or state do not have the shapes that the layer is built for, or the number of steps is
+            not known while the graph is built.
+        """
+        require_inputs(self.name, x, "B, S, D", self.width if self.built else None)
+        if not isinstance(x, keras.KerasTensor):
+            steps_of(x)
+        if (state := kwargs.get("initial_state")) is not None:
+            if not self.built:
+                self.build(tuple(x.shape))
+            require_state(self.name, state, self.state_shapes(x.shape[0]))
+        return super().__call__(x, *args, **kwargs)
 
     def call(
         self,
@@ -175,14 +214,24 @@ class SequenceLayer(XLSTMLayer):
         tensor, or (tensor, state)
             Shape (B, S, D), or (B, D) without ``return_sequences``.
         """
-        steps_of(x)
         mode = Mode(bool(training), initial_state, bool(return_state), self.return_sequences)
         y, state = self.run(x, mode)
         return (y, state) if return_state else y
 
     def step(self, x: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
-        """Take one step: (B, D) and the state before it to (B, D) and the state after it."""
-        y, after = self.run(tf.convert_to_tensor(x)[:, None], Mode(False, state, True, False))
+        """Take one step: (B, D) and the state before it to (B, D) and the state after it.
+
+        Raises
+        ------
+        ValueError
+            When the layer is not built, or inputs or state do not have the shapes that it is built for.
+        """
+        self._require_built()
+        x = tf.convert_to_tensor(x)
+        require_inputs(self.name, x, "B, D", self.width)
+        if state is not None:
+            require_state(self.name, state, self.state_shapes(x.shape[0]))
+        y, after = self.run(x[:, None], Mode(False, state, True, False))
         assert after is not None
         return y, after
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from simengine.model.base import Config, Mode, SequenceLayer, Shape, State
+from simengine.model.base import Config, Mode, SequenceLayer, Shape, State, StateShapes
 from simengine.model.mlstm import MLSTM
 from simengine.model.option_checks import options_config, options_from
 from simengine.model.options import FeedForwardOptions, MLSTMOptions, SLSTMOptions
@@ -58,6 +58,15 @@ class XLSTMBlock(SequenceLayer):
     def first_state(self, batch: int, first_m: float) -> State:
         """Return the state before the first step, see `SequenceLayer.first_state`."""
         return self.memory.first_state(batch, first_m)
+
+    def state_shapes(self, batch: int | None) -> StateShapes:
+        """Return the shapes of the state, see `SequenceLayer.state_shapes`."""
+        return self.memory.state_shapes(batch)
+
+    @property
+    def width(self) -> int:
+        """Channels of the inputs."""
+        return self.memory.width
 
     def run(self, x: tf.Tensor, mode: Mode) -> tuple[tf.Tensor, State | None]:
         """Run over a sequence, see `SequenceLayer.run`."""

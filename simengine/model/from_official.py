@@ -65,6 +65,11 @@ def layer_from_official_config(
     ``chunkwise_kernel`` ...) do not change what is computed and are passed over; ``context_length`` is no
     limit here. Vocabulary and logits of a language model are no part of the layers.
     """
+    if not isinstance(config, Mapping):
+        raise ValueError(
+            "official config: expected a mapping of options (dataclasses.asdict of a config); "
+            f"received {type(config).__name__}"
+        )
     kind = _kind(config, names) if kind is None else kind
     if kind not in BUILDERS:
         raise ValueError(unknown_name("kind of official config", kind, KINDS))

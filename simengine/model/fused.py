@@ -87,7 +87,7 @@ def run_mlstm(layer: MLSTM, x: tf.Tensor, mode: Mode, norm: Any = None) -> tf.Te
 def run_slstm(layer: SLSTM, x: tf.Tensor, mode: Mode, norm: Any = None) -> tf.Tensor:  # noqa: ANN401
     """Return ``sLSTM(x)``, or ``sLSTM(norm(x))`` with the scale of a layer normalisation in front."""
     from simengine.model.native.operations import slstm
-    from simengine.model.native.slstm import Masks, SLSTMWeights
+    from simengine.model.native.slstm_values import Masks, SLSTMWeights
 
     width = layer.recurrent.shape[0] * layer.recurrent.shape[1]
     _require_width(layer, width, x)

@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from simengine.model.base import Mode, SequenceLayer, Shape, State
+from simengine.model.base import Mode, SequenceLayer, Shape, State, StateShapes
 from simengine.model.block import XLSTMBlock
 from simengine.model.initializers import LinspaceInit, small_init, wang_init
-from simengine.model.memory import run_memory, zero_state
+from simengine.model.memory import run_memory, state_shapes, zero_state
 from simengine.model.option_checks import options_from
 from simengine.model.options import FeedForwardOptions, LargeOptions
 from simengine.model.primitives import GatedFeedForward, RMSNorm, dense, normalise, require_divisible
@@ -95,6 +95,15 @@ class MLSTMLarge(SequenceLayer):
         """Return the state before the first step, see `SequenceLayer.first_state`."""
         shape = (batch, self.options.heads)
         return zero_state(shape, self.key_dim, self.value_dim, self.memory_dtype, first_m)
+
+    def state_shapes(self, batch: int | None) -> StateShapes:
+        """Return the shapes of the state, see `SequenceLayer.state_shapes`."""
+        return state_shapes((batch, self.options.heads), self.key_dim, self.value_dim)
+
+    @property
+    def width(self) -> int:
+        """Channels of the inputs."""
+        return int(self.query.shape[0])
 
     def run(self, x: tf.Tensor, mode: Mode) -> tuple[tf.Tensor, State | None]:
         """Run over a sequence, see `SequenceLayer.run`."""

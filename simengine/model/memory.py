@@ -48,11 +48,19 @@ def zero_state(
     initial_m : float
         Stabiliser to start from: -inf agrees with the parallel form, 0 is the official stepwise run.
     """
+    last = state_shapes((), key_dim, value_dim).values()
+    c, n, m = (
+        tf.fill(tf.concat([shape, sizes], 0), tf.constant(value, dtype))
+        for sizes, value in zip(last, (0.0, 0.0, initial_m), strict=True)
+    )
+    return c, n, m
 
-    def full(last: list[int], value: float) -> tf.Tensor:
-        return tf.fill(tf.concat([shape, last], 0), tf.constant(value, dtype))
 
-    return full([key_dim, value_dim], 0.0), full([key_dim, 1], 0.0), full([1, 1], initial_m)
+def state_shapes(
+    leading: tuple[int | None, ...], key_dim: int, value_dim: int
+) -> dict[str, tuple[int | None, ...]]:
+    """Return the shapes of a state by name, with these leading axes."""
+    return {"C": (*leading, key_dim, value_dim), "n": (*leading, key_dim, 1), "m": (*leading, 1, 1)}
 
 
 def mlstm_parallel(

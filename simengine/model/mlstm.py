@@ -9,10 +9,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from simengine.model.base import Mode, SequenceLayer, Shape, State, XLSTMLayer
+from simengine.model.base import Mode, SequenceLayer, Shape, State, StateShapes, XLSTMLayer
 from simengine.model.fused import run_mlstm, runs_fused
 from simengine.model.initializers import LinspaceInit, small_init, wang_init
-from simengine.model.memory import run_memory, zero_state
+from simengine.model.memory import run_memory, state_shapes, zero_state
 from simengine.model.option_checks import options_from
 from simengine.model.options import MLSTMOptions
 from simengine.model.primitives import CausalConv1D, LayerNorm, dense, normalise, require_divisible, to_heads
@@ -106,6 +106,17 @@ class MLSTM(SequenceLayer):
         if self.conv is None:
             return memory
         return (tf.zeros((batch, options.conv_kernel, self.inner), self.compute_dtype), *memory)
+
+    def state_shapes(self, batch: int | None) -> StateShapes:
+        """Return the shapes of the state, see `SequenceLayer.state_shapes`."""
+        options, head_dim = self.options, self.inner // self.options.heads
+        conv = {} if self.conv is None else {"conv": (batch, options.conv_kernel, self.inner)}
+        return conv | state_shapes((batch, options.heads), head_dim, head_dim)
+
+    @property
+    def width(self) -> int:
+        """Channels of the inputs."""
+        return int(self.up.shape[0])
 
     def run(self, x: tf.Tensor, mode: Mode) -> tuple[tf.Tensor, State | None]:
         """Run over a sequence, see `SequenceLayer.run`."""

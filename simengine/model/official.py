@@ -69,6 +69,11 @@ def load_official_state_dict(
     Narrower floating types are widened without loss; wider ones are refused, because they would be rounded.
     Names of the fused form of xLSTM-7B (``weight_mode="fused"``) are split.
     """
+    if not isinstance(source, Path | str | Mapping):
+        raise CheckpointError(
+            "source: expected the path of a .safetensors or .npz file, or a mapping of names to arrays; "
+            f"received {type(source).__name__}"
+        )
     entries = _built_entries(layer)
     where = f"{source}: " if isinstance(source, Path | str) else ""
     given = read_arrays(source) if isinstance(source, Path | str) else source
@@ -102,11 +107,21 @@ def to_official_state_dict(
         Layout of the sLSTM's recurrent weights and biases.
     values : mapping, optional
         Arrays by variable path to convert in place of the weights, such as their gradients.
+
+    Raises
+    ------
+    CheckpointError
+        When the layer is not built, the backend unknown, or ``values`` lack an array.
+    TypeError
+        When ``layer`` has no official counterpart.
     """
     _require_backend(backend)
     state = {}
     for entry in _built_entries(layer):
-        array = np.asarray(entry.variable.numpy() if values is None else values[entry.variable.path])
+        path = entry.variable.path
+        if values is not None and path not in values:
+            raise CheckpointError(f"values: no array for {path!r}; give one for each weight, by its path")
+        array = np.asarray(entry.variable.numpy() if values is None else values[path])
         part = to_official(array[..., entry.columns], entry.layout, backend)
         state[entry.name] = np.ascontiguousarray(part)
     return state
@@ -128,7 +143,7 @@ def _assign(state: Mapping[str, Array], entries: list[Entry], backend: Backend) 
 
 
 def _built_entries(layer: keras.layers.Layer) -> list[Entry]:
-    if not getattr(layer, "built", False):
+    if isinstance(layer, keras.layers.Layer) and not layer.built:
         raise CheckpointError(
             f"{layer.name} has no weights yet; build it first: layer.build((None, None, width))"
         )
@@ -137,7 +152,7 @@ def _built_entries(layer: keras.layers.Layer) -> list[Entry]:
 
 def _require_backend(backend: str) -> None:
     if backend not in BACKENDS:
-        raise CheckpointError(unknown_name("backend", backend, BACKENDS))
+        raise CheckpointError(unknown_name("backend", str(backend), BACKENDS))
 
 
 def _listed(names: Iterable[str], most: int = 4) -> str:
@@ -148,6 +163,8 @@ def _listed(names: Iterable[str], most: int = 4) -> str:
 
 def _as_arrays(given: Mapping[str, Any]) -> dict[str, Array]:
     for name, value in given.items():
+        if not isinstance(name, str):
+            raise CheckpointError(f"expected official names as text; received {name!r}: rename it")
         if not isinstance(value, np.ndarray):
             kind = type(value).__name__
             raise CheckpointError(
@@ -161,6 +178,8 @@ def _without_prefix(state: dict[str, Array], prefix: str | None) -> dict[str, Ar
         while found := next((word for word in WRAPPERS if _all_start_with(state, word)), None):
             state = {name.removeprefix(found): array for name, array in state.items()}
         return state
+    if not isinstance(prefix, str):
+        raise CheckpointError(f"prefix: expected text or None; received {type(prefix).__name__}")
     stem = f"{prefix.rstrip('.')}." if prefix else ""
     chosen = {name.removeprefix(stem): array for name, array in state.items() if name.startswith(stem)}
     if not chosen:

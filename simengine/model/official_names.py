@@ -144,7 +144,9 @@ def entries_of(layer: keras.layers.Layer) -> list[Entry]:
         ]
         name = "post_blocks_norm" if isinstance(layer.norm, LayerNorm) else "out_norm"
         return entries if layer.norm is None else [*entries, *_norm(name, layer.norm)]
-    raise TypeError(f"expected an mLSTM, sLSTM, block or block stack; received {type(layer).__name__}")
+    advice = ": give its stack, model.get_layer('xlstm')" if isinstance(layer, keras.Model) else ""
+    received = type(layer).__name__
+    raise TypeError(f"expected an mLSTM, sLSTM, block or block stack; received {received}{advice}")
 
 
 def _below(prefix: str, entries: list[Entry]) -> list[Entry]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from simengine.errors import unknown_name
+from simengine.model.option_checks import require_whole
 from simengine.model.options import (
     BlockKind,
     FeedForwardOptions,
@@ -141,7 +142,7 @@ def width_of(config: Config, what: str) -> int:
         When it is missing or still unset (-1).
     """
     width = config.get("embedding_dim", -1)
-    if not isinstance(width, int) or width < 1:
+    if not isinstance(width, int) or isinstance(width, bool) or width < 1:
         raise ValueError(f"official {what}: embedding_dim must be a positive integer; received {width!r}")
     return width
 
@@ -169,7 +170,8 @@ def slstm_options(config: Config) -> SLSTMOptions:
     own = _given(config, conv_kernel="conv1d_kernel_size", group_norm_weight="group_norm_weight")
     own |= _given(config, bias_init="bias_init", recurrent_init="recurrent_weight_init", dropout="dropout")
     if "num_heads" in config:
-        own["heads"] = max(int(config["num_heads"]), 1)  # the official config does that too
+        require_whole(0, num_heads=config["num_heads"])
+        own["heads"] = max(config["num_heads"], 1)  # the official config does that too
     return SLSTMOptions(**own)
 
 
@@ -227,7 +229,9 @@ def large_options(config: Config) -> LargeOptions:
 def large_stack_options(config: Config) -> StackOptions:
     """Return the options of the blocks of an ``xLSTMLargeConfig`` and of their final normalisation."""
     options = large_options(config)
-    blocks: list[BlockKind] = ["mlstm_large"] * int(config.get("num_blocks", 1))
+    count = config.get("num_blocks", 1)
+    require_whole(1, num_blocks=count)
+    blocks: list[BlockKind] = ["mlstm_large"] * count
     return StackOptions(
         blocks=blocks, large=options, final_norm="rms" if config.get("add_out_norm", True) else None
     )

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
-from typing import Any, TypeVar
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import Any, TypeVar, get_args, get_type_hints
+
+import numpy as np
 
 from simengine.errors import unknown_name
 
 T = TypeVar("T")
+
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false"}
 
 
 def options_from(kind: type[T], value: T | Mapping[str, Any] | None, what: str | None = None) -> T:
@@ -42,6 +48,47 @@ def options_config(options: Any) -> dict[str, Any]:  # noqa: ANN401 - any of the
     return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(options).items()}
 
 
+def require_types(options: Any) -> None:  # noqa: ANN401 - a dataclass
+    """Refuse options of another type than is declared.
+
+    Looked at are options that are declared as int, float or bool, with or without None; the others have
+    checks of their own.
+
+    Raises
+    ------
+    ValueError
+        For the first that is no whole number (4.0 and true are none), no number (true is none) or not a bool.
+    """
+    for name, declared in get_type_hints(type(options)).items():
+        kind, optional, value = declared, isinstance(declared, UnionType), getattr(options, name)
+        if optional:
+            kind = next(iter({*get_args(declared)} - {NoneType}))
+        if kind in _WORDS and not (_is_a(kind, value) or (optional and value is None)):
+            raise ValueError(f"{name} must be {_WORDS[kind]}; received {value!r}")
+
+
+def _is_a(kind: type, value: Any) -> bool:  # noqa: ANN401
+    """Return whether a value is of a kind of `_WORDS`; numbers of NumPy are too."""
+    if kind is bool or isinstance(value, bool | np.bool_):
+        return kind is bool and isinstance(value, bool | np.bool_)
+    return isinstance(value, Integral if kind is int else Real)
+
+
+def require_whole(least: int, **values: Any) -> None:  # noqa: ANN401
+    """Raise ``ValueError`` for the first value that is no whole number or below ``least``."""
+    for name, value in values.items():
+        if not _is_a(int, value):
+            raise ValueError(f"{name} must be a whole number; received {value!r}")
+    require_at_least(least, **values)
+
+
+def require_finite(**values: float) -> None:
+    """Raise ``ValueError`` for the first value that is inf or NaN."""
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise ValueError(f"{name} must be finite; received {value}")
+
+
 def require_at_least(least: float, **values: float | None) -> None:
     """Raise ``ValueError`` for the first value that is below ``least`` or not finite; None passes."""
     for name, value in values.items():
@@ -61,6 +108,14 @@ def require_shares(**values: float) -> None:
     for name, value in values.items():
         if not 0.0 <= value < 1.0:
             raise ValueError(f"{name} must be at least 0 and below 1; received {value}")
+
+
+def require_names(what: str, names: Any) -> None:  # noqa: ANN401
+    """Raise ``ValueError`` unless ``names`` is a list or another sequence that is not empty."""
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        raise ValueError(f"{what} must be a list of names; received {names!r}")
+    if not names:
+        raise ValueError(f"{what} must hold at least one name; received none")
 
 
 def require_known(what: str, name: str, known: Iterable[str]) -> None:

@@ -5,17 +5,22 @@ Defaults are those of the official ``xlstm`` package 2.0.6, whose own names are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Literal, get_args
 
 from simengine.model.option_checks import (
     inner_width,
     options_from,
     require_at_least,
+    require_finite,
     require_known,
+    require_names,
     require_positive,
     require_shares,
+    require_types,
+    require_whole,
 )
 
 BlockKind = Literal["mlstm", "slstm", "mlstm_large"]
@@ -74,6 +79,7 @@ class MLSTMOptions:
     kernels: Kernels = "tensorflow"
 
     def __post_init__(self) -> None:
+        require_types(self)
         require_at_least(1, heads=self.heads, round_to=self.round_to, inner=self.inner)
         require_known("kernels", self.kernels, get_args(Kernels))
         require_at_least(1, qkv_block=self.qkv_block, chunk_size=self.chunk_size)
@@ -125,6 +131,7 @@ class SLSTMOptions:
     kernels: Kernels = "tensorflow"
 
     def __post_init__(self) -> None:
+        require_types(self)
         require_at_least(1, heads=self.heads)
         require_known("kernels", self.kernels, get_args(Kernels))
         require_at_least(0, conv_kernel=self.conv_kernel)
@@ -161,6 +168,7 @@ class FeedForwardOptions:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
+        require_types(self)
         require_at_least(1, round_to=self.round_to, inner=self.inner)
         require_positive(proj_factor=self.proj_factor)
         require_shares(dropout=self.dropout)
@@ -213,9 +221,11 @@ class LargeOptions:
     chunk_size: int = 60
 
     def __post_init__(self) -> None:
+        require_types(self)
         require_at_least(1, heads=self.heads, ffn_round_to=self.ffn_round_to, chunk_size=self.chunk_size)
         require_positive(qk_factor=self.qk_factor, v_factor=self.v_factor, gate_cap=self.gate_cap)
         require_positive(ffn_factor=self.ffn_factor, norm_eps=self.norm_eps)
+        require_finite(input_gate_bias=self.input_gate_bias)
         require_shares(dropout=self.dropout)
         require_known("form of the mLSTM", self.form, get_args(Form))
 
@@ -255,10 +265,7 @@ class StackOptions:
     final_norm: FinalNorm | None = "layer"
 
     def __post_init__(self) -> None:
-        if isinstance(self.blocks, str):
-            raise ValueError(f"blocks must be a list of names; received {self.blocks!r}")
-        if not self.blocks:
-            raise ValueError("blocks must name at least one block; received none")
+        require_names("blocks", self.blocks)
         for kind in self.blocks:
             require_known("block", kind, get_args(BlockKind))
         if self.final_norm is not None:
@@ -282,9 +289,11 @@ def block_kinds(num_blocks: int, slstm_at: Sequence[int] | Literal["all"] = ()) 
     ValueError
         When there is no block, or a place lies outside the stack.
     """
-    require_at_least(1, num_blocks=num_blocks)
+    require_whole(1, num_blocks=num_blocks)
     places = range(num_blocks) if slstm_at == "all" else slstm_at
+    if isinstance(places, str) or not isinstance(places, Iterable):
+        raise ValueError(f"slstm_at must be 'all' or a list of places; received {slstm_at!r}")
     for place in places:
-        if not 0 <= int(place) < num_blocks:
+        if not isinstance(place, Integral) or not 0 <= int(place) < num_blocks:
             raise ValueError(f"slstm_at must lie in 0..{num_blocks - 1}; received {place}")
     return tuple("slstm" if index in places else "mlstm" for index in range(num_blocks))

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from simengine.model.base import Config, Shape, XLSTMLayer
 from simengine.model.initializers import small_init, uniform_init, wang_init
-from simengine.model.option_checks import options_config, options_from
+from simengine.model.option_checks import options_config, options_from, require_whole
 from simengine.model.options import FeedForwardOptions
 from simengine.seed import integer
 
@@ -152,8 +152,7 @@ class CausalConv1D(XLSTMLayer):
 
     def __init__(self, kernel_size: int = 4, *, seed: int = 0, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(**kwargs)
-        if kernel_size < 1:
-            raise ValueError(f"kernel_size must be at least 1; received {kernel_size}")
+        require_whole(1, kernel_size=kernel_size)
         self.kernel_size = kernel_size
         self.seed = seed
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from simengine.model.base import Mode, SequenceLayer, Shape, State, XLSTMLayer
+from simengine.model.base import Mode, SequenceLayer, Shape, State, StateShapes, XLSTMLayer
 from simengine.model.fused import run_slstm, runs_fused
 from simengine.model.initializers import gate_bias_init, recurrent_init, small_init
 from simengine.model.option_checks import options_from
@@ -83,13 +83,23 @@ class SLSTM(SequenceLayer):
 
     def first_state(self, batch: int, first_m: float) -> State:
         """Return the state before the first step, see `SequenceLayer.first_state`."""
-        heads, head_dim = self.recurrent.shape[:2]
-        shape, dtype = (batch, heads * head_dim), self.memory_dtype
+        shape, dtype = (batch, self.width), self.memory_dtype
         zero, never = tf.zeros(shape, dtype), tf.fill(shape, tf.constant(-math.inf, dtype))
         memory = tf.stack([zero, zero, zero, never])
         if self.conv is None:
             return (memory,)
-        return (tf.zeros((batch, self.options.conv_kernel, shape[1]), self.compute_dtype), memory)
+        return (tf.zeros((batch, self.options.conv_kernel, self.width), self.compute_dtype), memory)
+
+    def state_shapes(self, batch: int | None) -> StateShapes:
+        """Return the shapes of the state, see `SequenceLayer.state_shapes`."""
+        conv = {} if self.conv is None else {"conv": (batch, self.options.conv_kernel, self.width)}
+        return {**conv, "hcnm": (4, batch, self.width)}
+
+    @property
+    def width(self) -> int:
+        """Channels of the inputs."""
+        heads, head_dim = self.recurrent.shape[:2]
+        return int(heads * head_dim)
 
     def run(self, x: tf.Tensor, mode: Mode) -> tuple[tf.Tensor, State | None]:
         """Run over a sequence, see `SequenceLayer.run`."""

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from simengine.model.base import Mode, SequenceLayer, Shape, State
+from simengine.model.base import Mode, SequenceLayer, Shape, State, StateShapes
 from simengine.model.block import MLSTMBlock, SLSTMBlock, XLSTMBlock
 from simengine.model.large import MLSTMLargeBlock
 from simengine.model.option_checks import options_from
@@ -63,6 +63,15 @@ class XLSTMBlockStack(SequenceLayer):
     def first_state(self, batch: int, first_m: float) -> State:
         """Return the state before the first step, see `SequenceLayer.first_state`."""
         return tuple(block.first_state(batch, first_m) for block in self.blocks)
+
+    def state_shapes(self, batch: int | None) -> StateShapes:
+        """Return the shapes of the state, see `SequenceLayer.state_shapes`."""
+        return tuple(block.state_shapes(batch) for block in self.blocks)
+
+    @property
+    def width(self) -> int:
+        """Channels of the inputs."""
+        return self.blocks[0].width
 
     def run(self, x: tf.Tensor, mode: Mode) -> tuple[tf.Tensor, State | None]:
         """Run over a sequence, see `SequenceLayer.run`."""

@@ -46,12 +46,14 @@ def test_show_prints_options_with_defaults(simengine):
 def test_show_prints_types_and_defaults_as_a_config_has_them(simengine):
     _, out, _ = simengine("plugins", "show", "model", "xlstm")
     for line in (
-        "  ema                number > 0, < 1 | null, default null: momentum",
+        "  ema                number > 0, < 1 | null, default 0.99: momentum",
         "  stateful           boolean, default false: carry",
-        "  dropout            number >= 0, < 1, default 0.1: share",
-        "  blocks             list of mlstm | slstm | mlstm_large, default [mlstm, slstm]: kinds",
+        "  dropout            number >= 0, < 1, default 0.2: share",
+        "  blocks             list of mlstm | slstm | mlstm_large, default [slstm, slstm]: kinds",
     ):
         assert f"\n{line}" in out
+    _, out, _ = simengine("plugins", "show", "model", "lstm")
+    assert "\n  ema                number > 0, < 1 | null, default null: momentum" in out
     _, out, _ = simengine("plugins", "show", "source", "csv")
     assert "\n  path         string | list of string, required: " in out
     _, out, _ = simengine("plugins", "show", "source", "oracle_market")

@@ -191,7 +191,7 @@ def test_layers_can_be_serialised(precision):
         ({"heads": 3}, "heads must divide embedding; received heads 3, embedding 8"),
         ({"heads": 0}, "heads must be at least 1; received 0"),
         ({"embedding": 0}, "embedding must be at least 1; received 0"),
-        ({"blocks": ()}, "blocks must name at least one block; received none"),
+        ({"blocks": ()}, "blocks must hold at least one name; received none"),
         (
             {"blocks": ["mlstn"]},
             "unknown block 'mlstn' (did you mean 'mlstm'?); known: mlstm, mlstm_large, slstm",

@@ -165,3 +165,32 @@ def test_what_is_not_understood_is_refused_by_name(config, message):
 def test_an_unknown_kind_is_refused():
     with pytest.raises(ValueError, match="unknown kind of official config 'mlstm' "):
         layer_from_official_config(config_of("mlstm_layer"), "mlstm")
+
+
+@pytest.mark.parametrize("config", [None, 3, "stack", []])
+def test_what_is_no_config_is_refused(config):
+    message = (
+        "official config: expected a mapping of options (dataclasses.asdict of a config); "
+        f"received {type(config).__name__}"
+    )
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - the whole message is compared
+        layer_from_official_config(config)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"num_heads": 2.0, "group_norm_weight": True}, "num_heads must be a whole number; received 2.0"),
+        ({"num_blocks": 2.5, "mlstm_block": {}}, "num_blocks must be a whole number; received 2.5"),
+        ({"num_blocks": 2.5, "vocab_size": 9}, "num_blocks must be a whole number; received 2.5"),
+        (
+            {"embedding_dim": True, "qkv_proj_blocksize": 4},
+            "official mLSTM layer: embedding_dim must be a positive integer; received True",
+        ),
+    ],
+)
+def test_sizes_are_whole_numbers(config, message):
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - the whole message is compared
+        layer_from_official_config({"embedding_dim": 8, **config}, names=["blocks.0.norm"])
+    assert str(error.value) == message

@@ -133,6 +133,7 @@ CASES = {
     ),
     "no convolution": (MLSTMBlock, {"heads": 2, "conv_kernel": 0}, {}),
     "narrow heads": (MLSTM, {"heads": 4, "inner": 12, "qkv_block": 3}, {}),
+    "narrower inside": (MLSTM, {"heads": 2, "inner": 4, "qkv_block": 2}, {}),
     "last step of an mLSTM": (MLSTMBlock, {"heads": 2}, {"return_sequences": False}),
     "blocks across heads": (MLSTM, {"heads": 8, "qkv_block": 16}, {}),
     "sLSTM": (SLSTMBlock, {}, {"index": 1, "num_blocks": 2}),
@@ -249,3 +250,23 @@ def test_the_number_of_threads_is_that_of_tensorflow(monkeypatch):
 def test_kernels_have_a_name_to_choose():
     with pytest.raises(ValueError, match="kernels 'numba'"):
         XLSTMClassifier(5, 12, kernels="numba")
+
+
+@pytest.mark.parametrize("kind", [MLSTM, SLSTM])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_second_derivative_is_refused(kind, compiled):
+    layer = kind({"heads": 2, "kernels": "native"})
+    x = tf.constant(np.random.default_rng(0).normal(size=(3, 5, 8)).astype(np.float32))
+    layer(x)
+
+    def curvature():
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                y = tf.reduce_sum(layer(x) ** 2)
+            slope = inner.gradient(y, x)
+        return slope, outer.gradient(slope, x)
+
+    with pytest.raises(NotImplementedError, match="the native kernels have first derivatives only; for "):
+        (tf.function(curvature) if compiled else curvature)()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from simengine.model.checkpoint import CheckpointError, read_arrays
+from simengine.model.classifier import XLSTMClassifier
 from simengine.model.from_official import layer_from_official_config
 from simengine.model.official import load_official_state_dict, save_official, to_official_state_dict
 from simengine.model.primitives import LayerNorm
@@ -203,3 +204,44 @@ def test_layers_without_official_parameters_are_refused():
     norm.build((None, 4))
     with pytest.raises(TypeError, match=r"received LayerNorm$"):
         to_official_state_dict(norm)
+    with pytest.raises(TypeError, match=r"^expected an mLSTM, .* or block stack; received NoneType$"):
+        to_official_state_dict(None)
+    model = XLSTMClassifier(5, 12, embedding=8, heads=2)
+    with pytest.raises(
+        TypeError, match=r"received XLSTMClassifier: give its stack, model\.get_layer\('xlstm"
+    ):
+        to_official_state_dict(model)
+
+
+SOURCE = (
+    r"^source: expected the path of a \.safetensors or \.npz file, or a mapping of names to arrays; received "
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (None, SOURCE + "NoneType$"),
+        (3, SOURCE + "int$"),
+        ([np.zeros(3)], SOURCE + "list$"),
+        ({1: np.zeros(3)}, "^expected official names as text; received 1: rename it$"),
+        ("weights.pt", r"^weights\.pt: a pickle can run code, so it is not read; convert it where PyTorch"),
+        ("weights.pkl", r"^weights\.pkl: a pickle can run code, so it is not read; convert it where PyTorch"),
+    ],
+)
+def test_sources_that_hold_no_arrays_are_refused(source, message):
+    with pytest.raises(CheckpointError, match=message) as error:
+        load_official_state_dict(fresh(), source)
+    assert "\n" not in str(error.value)
+
+
+def test_arguments_of_another_kind_are_refused(stack):
+    layer = fresh()
+    with pytest.raises(CheckpointError, match=r"^prefix: expected text or None; received int$"):
+        load_official_state_dict(layer, stack[0].weights, prefix=3)
+    with pytest.raises(CheckpointError, match=r"^unknown backend 'None'; known: cuda, vanilla$"):
+        to_official_state_dict(layer, None)
+    with pytest.raises(
+        CheckpointError, match=r"^values: no array for '.*'; give one for each weight, by its"
+    ):
+        to_official_state_dict(layer, values={})

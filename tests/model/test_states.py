@@ -149,19 +149,6 @@ def test_the_last_step_alone_carries_the_same_state(layer):
     assert_same(other, state)
 
 
-def test_a_layer_without_weights_has_no_state():
-    message = r"^nothing has no weights yet; build it first: layer\.build\(\(None, None, width\)\)$"
-    with pytest.raises(ValueError, match=message):
-        SLSTM(name="nothing").initial_state(2)
-
-
-def test_the_length_must_be_known():
-    layer = awake(LAYERS["slstm"]())
-    run = tf.function(layer, input_signature=[tf.TensorSpec((None, None, WIDTH))])
-    with pytest.raises(ValueError, match=r"expected a sequence \(B, S, D\) with a known length S"):
-        run(sequence().astype("float32"))
-
-
 def classifier(blocks):
     model = XLSTMClassifier(5, 12, embedding=8, heads=2, blocks=blocks, recurrent_dropout=0.2, seed=1)
     rng = np.random.default_rng(2)

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import keras
 
 
+QKV_BLOCK, CHUNK = 4, 64
+"""Defaults that are no choice: another value is refused where nothing reads it."""
+
+
 class Xlstm(KerasSignalModel):
     """A stack of mLSTM and sLSTM blocks on an embedding of the features.
 
@@ -82,7 +86,7 @@ class Xlstm(KerasSignalModel):
         ] = 0,
         qkv_block: Annotated[
             int, Field(ge=1, description="channels that each query, key and value of an mlstm is made of")
-        ] = 4,
+        ] = QKV_BLOCK,
         head_bias: HeadBias = "zeros",
         weight_decay: WeightDecay = 0.1,
         ema: Ema = 0.99,
@@ -107,7 +111,7 @@ class Xlstm(KerasSignalModel):
         ] = False,
         chunk: Annotated[
             int, Field(ge=1, description="bars that gradients flow back through when stateful")
-        ] = 64,
+        ] = CHUNK,
     ) -> None:
         if embedding % heads:
             raise ValueError(f"embedding must be a multiple of heads; received {embedding} and {heads}")
@@ -126,6 +130,7 @@ class Xlstm(KerasSignalModel):
                 "kernels native computes whole windows of mlstm and slstm blocks in float32; "
                 "set kernels to auto, or leave stateful and precision at their defaults"
             )
+        _check_effect(blocks, conv_kernel=conv_kernel, qkv_block=qkv_block, chunk=None if stateful else chunk)
         _check_widths(embedding, heads, blocks, qkv_block)
         self.embedding = embedding
         self.embedding_bias = embedding_bias
@@ -181,6 +186,20 @@ class Xlstm(KerasSignalModel):
             kernels=self.chosen_kernels,
             stateful=self.stateful,
             seed=seed,
+        )
+
+
+def _check_effect(blocks: tuple[str, ...], *, conv_kernel: int, qkv_block: int, chunk: int | None) -> None:
+    """Refuse options that nothing in the network or its training would read."""
+    if conv_kernel and {"mlstm", "slstm"}.isdisjoint(blocks):
+        raise ValueError(
+            f"conv_kernel {conv_kernel} has no mlstm or slstm block to act on; add one or set it to 0"
+        )
+    if qkv_block != QKV_BLOCK and "mlstm" not in blocks:
+        raise ValueError(f"qkv_block {qkv_block} has no mlstm block to act on; add one or leave it out")
+    if chunk not in (None, CHUNK):
+        raise ValueError(
+            f"chunk {chunk} acts in stateful training only; set stateful to true or leave it out"
         )
 
 

@@ -27,14 +27,8 @@ def _score_tile(left: Array, right: Array, t: int, s: int, out: Array) -> None:
         a02, a12 = a02 + q0 * k, a12 + q1 * k
         k = load(right, d, s + 3)
         a03, a13 = a03 + q0 * k, a13 + q1 * k
-    store(out, t, s, a00)
-    store(out, t, s + 1, a01)
-    store(out, t, s + 2, a02)
-    store(out, t, s + 3, a03)
-    store(out, t + 1, s, a10)
-    store(out, t + 1, s + 1, a11)
-    store(out, t + 1, s + 2, a12)
-    store(out, t + 1, s + 3, a13)
+    store(out, t, s, (a00, a01, a02, a03))
+    store(out, t + 1, s, (a10, a11, a12, a13))
 
 
 @part
@@ -55,6 +49,35 @@ def scores(left: Array, right: Array, first: int, out: Array) -> None:
             store(out, t, s, a)
 
 
+@inlined
+def _mix_tile(
+    pairs: Array, values: Array, out: Array, d: int, step: int, first: int, end: int, back: bool
+) -> None:
+    """Compute four channels from ``d`` on at two steps, as sums over ``first`` to ``end``.
+
+    The steps are queries and the sums go over keys; on the way ``back`` it is the other way round.
+    """
+    a00 = a01 = a10 = a11 = splat(0.0, pairs)
+    a20 = a21 = a30 = a31 = splat(0.0, pairs)
+    for other in range(first, end):
+        if back:
+            p0, p1 = load(pairs, other, step), load(pairs, other, step + 1)
+        else:
+            p0, p1 = load(pairs, step, other), load(pairs, step + 1, other)
+        v = load(values, d, other)
+        a00, a01 = a00 + p0 * v, a01 + p1 * v
+        v = load(values, d + 1, other)
+        a10, a11 = a10 + p0 * v, a11 + p1 * v
+        v = load(values, d + 2, other)
+        a20, a21 = a20 + p0 * v, a21 + p1 * v
+        v = load(values, d + 3, other)
+        a30, a31 = a30 + p0 * v, a31 + p1 * v
+    store(out, d, step, (a00, a01))
+    store(out, d + 1, step, (a10, a11))
+    store(out, d + 2, step, (a20, a21))
+    store(out, d + 3, step, (a30, a31))
+
+
 @part
 def mix(pairs: Array, values: Array, first: int, out: Array) -> None:
     """Write ``out[d, t] = sum of pairs[t, s] values[d, s] over s <= t`` for queries ``first`` onwards."""
@@ -63,27 +86,7 @@ def mix(pairs: Array, values: Array, first: int, out: Array) -> None:
         for query in range(first, steps, 2):
             t = min(query, steps - 2)
             for channel in range(0, width, 4):
-                d = min(channel, width - 4)
-                a00 = a01 = a10 = a11 = splat(0.0, pairs)
-                a20 = a21 = a30 = a31 = splat(0.0, pairs)
-                for s in range(t + 2):
-                    p0, p1 = load(pairs, t, s), load(pairs, t + 1, s)
-                    v = load(values, d, s)
-                    a00, a01 = a00 + p0 * v, a01 + p1 * v
-                    v = load(values, d + 1, s)
-                    a10, a11 = a10 + p0 * v, a11 + p1 * v
-                    v = load(values, d + 2, s)
-                    a20, a21 = a20 + p0 * v, a21 + p1 * v
-                    v = load(values, d + 3, s)
-                    a30, a31 = a30 + p0 * v, a31 + p1 * v
-                store(out, d, t, a00)
-                store(out, d, t + 1, a01)
-                store(out, d + 1, t, a10)
-                store(out, d + 1, t + 1, a11)
-                store(out, d + 2, t, a20)
-                store(out, d + 2, t + 1, a21)
-                store(out, d + 3, t, a30)
-                store(out, d + 3, t + 1, a31)
+                _mix_tile(pairs, values, out, min(channel, width - 4), t, 0, t + 2, False)
         return
     for t in range(first, steps):
         for d in range(width):
@@ -101,27 +104,7 @@ def mix_back(pairs: Array, values: Array, first: int, out: Array) -> None:
         for key in range(0, steps, 2):
             s = min(key, steps - 2)
             for channel in range(0, width, 4):
-                d = min(channel, width - 4)
-                a00 = a01 = a10 = a11 = splat(0.0, pairs)
-                a20 = a21 = a30 = a31 = splat(0.0, pairs)
-                for t in range(max(s, first), steps):
-                    p0, p1 = load(pairs, t, s), load(pairs, t, s + 1)
-                    v = load(values, d, t)
-                    a00, a01 = a00 + p0 * v, a01 + p1 * v
-                    v = load(values, d + 1, t)
-                    a10, a11 = a10 + p0 * v, a11 + p1 * v
-                    v = load(values, d + 2, t)
-                    a20, a21 = a20 + p0 * v, a21 + p1 * v
-                    v = load(values, d + 3, t)
-                    a30, a31 = a30 + p0 * v, a31 + p1 * v
-                store(out, d, s, a00)
-                store(out, d, s + 1, a01)
-                store(out, d + 1, s, a10)
-                store(out, d + 1, s + 1, a11)
-                store(out, d + 2, s, a20)
-                store(out, d + 2, s + 1, a21)
-                store(out, d + 3, s, a30)
-                store(out, d + 3, s + 1, a31)
+                _mix_tile(pairs, values, out, min(channel, width - 4), s, max(s, first), steps, True)
         return
     for s in range(steps):
         for d in range(width):

@@ -88,6 +88,7 @@ load = cast(Callable[[Array, int, int], Lanes], intrinsic(_load))
 
 
 def _store(typing_context: Any, array: Any, channel: Any, step: Any, value: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    several = isinstance(value, types.BaseTuple)
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401
         places = [
@@ -95,16 +96,23 @@ def _store(typing_context: Any, array: Any, channel: Any, step: Any, value: Any)
             for value, kind in zip(arguments[1:3], signature.args[1:3], strict=True)
         ]
         pointer = _pointer(context, builder, signature.args[0], arguments[0], places)
-        vector = arguments[3]
-        written = builder.store(vector, builder.bitcast(pointer, vector.type.as_pointer()))
-        written.align = _BITS[array.dtype] // 8
+        vectors = [arguments[3]]
+        if several:
+            vectors = cgutils.unpack_tuple(builder, arguments[3])  # type: ignore[no-untyped-call]
+        for place, vector in enumerate(vectors):
+            target = builder.gep(pointer, [ir.Constant(ir.IntType(64), place * LANES)], inbounds=True)
+            written = builder.store(vector, builder.bitcast(target, vector.type.as_pointer()))
+            written.align = _BITS[array.dtype] // 8
         return context.get_dummy_value()
 
     return types.void(array, channel, step, value), codegen
 
 
 store = cast(Callable[[Array, int, int, Lanes], None], intrinsic(_store))
-"""Write the lanes of ``array[channel, step]``; no bounds are checked."""
+"""Write the lanes of ``array[channel, step]``, or a tuple of them to the steps from ``step`` on.
+
+No bounds are checked.
+"""
 
 
 def _splatted(builder: Any, number: Any, vector: Any) -> Any:  # noqa: ANN401

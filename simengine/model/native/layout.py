@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from simengine.model.native.compiling import part
 from simengine.model.native.lanes import LANES, Array
+
+
+@part
+def room(channels: int, steps: int, dtype: Any) -> Array:  # noqa: ANN401 - numba's own types
+    """Return an array for the values of one group."""
+    return np.empty((channels, steps, LANES), dtype)
 
 
 @part

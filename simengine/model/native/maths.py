@@ -7,6 +7,7 @@ ten times as long. Errors are a few units in the last place.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from numba import types
@@ -37,12 +38,12 @@ def exp(x: Any) -> Any:  # noqa: ANN401 - lanes exist in compiled code only
 
 
 @overload(exp)
-def _exp(x):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _exp(x: Lanes) -> Callable[[Lanes], Lanes]:  # numba wants the parameters of what is returned
     single = x.dtype == types.float32
     low, high = (-87.3, 88.3) if single else (-708.0, 709.0)
     if single:
 
-        def exp_single(x):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+        def exp_single(x: Lanes) -> Lanes:
             x = minimum(maximum(x, low), high)
             n = round_half_even(x * _LOG2_E)
             r = x - n * _LN2_HIGH
@@ -57,7 +58,7 @@ def _exp(x):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
         return exp_single
     factorials = tuple(1.0 / math.factorial(k) for k in range(13, 1, -1))
 
-    def exp_double(x):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    def exp_double(x: Lanes) -> Lanes:
         x = minimum(maximum(x, low), high)
         n = round_half_even(x * _LOG2_E)
         r = x - n * _LN2_HIGH
@@ -76,12 +77,12 @@ def log_one_plus(u: Any) -> Any:  # noqa: ANN401
 
 
 @overload(log_one_plus)
-def _log_one_plus(u):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _log_one_plus(u: Lanes) -> Callable[[Lanes], Lanes]:
     # log(1 + u) = 2 artanh(u / (2 + u)), a power series in a square of at most 1/9.
     terms = 8 if u.dtype == types.float32 else 17
     odd = tuple(1.0 / (2 * k + 1) for k in range(terms - 1, -1, -1))
 
-    def series(u):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    def series(u: Lanes) -> Lanes:
         s = u / (u + 2.0)
         square = s * s
         p = square * 0.0

@@ -7,12 +7,37 @@ query t is exp(u[s] - max u): a difference of the gates alone.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from simengine.model.native.attention import REACH, mix, mix_back, scores
 from simengine.model.native.compiling import part
 from simengine.model.native.lanes import Array, choose, load, magnitude, maximum, splat, store
 from simengine.model.native.maths import exp, log_sigmoid, sigmoid
 
 EPSILON = 1e-6
+
+
+class Head(NamedTuple):
+    """What one head works on; arrays are (DH, S, LANES) unless it says otherwise."""
+
+    q: Array  # scaled by 1 / sqrt(DH)
+    k: Array
+    v: Array
+    sums: Array  # (3, S, LANES), filled by `gate_sums`
+    pairs: Array  # (S, S, LANES): queries and keys
+    factor: Array  # (2, S, LANES): sums of the weighted scores of each query, inverse normalisers
+    mixed: Array  # values, mixed by the weighted scores
+
+
+class HeadSlopes(NamedTuple):
+    """Gradients by what one head works on, by the same names."""
+
+    q: Array
+    k: Array
+    v: Array
+    sums: Array  # rows a and u
+    pairs: Array
+    mixed: Array  # by the read values
 
 
 @part
@@ -33,11 +58,9 @@ def gate_sums(gates: Array, heads: int, head: int, sums: Array) -> None:
 
 
 @part
-def _weigh(sums: Array, first: int, pairs: Array, factor: Array) -> None:
-    """Multiply the scores by the weights of the gates and fill ``factor`` (2, S, LANES).
-
-    Its rows are the sums of the weighted scores of each query and the inverse normalisers.
-    """
+def _weigh(head: Head, first: int) -> None:
+    """Multiply the scores by the weights of the gates and fill ``head.factor``."""
+    sums, pairs, factor = head.sums, head.pairs, head.factor
     steps = pairs.shape[0]
     for t in range(first, steps):
         largest = load(sums, 2, t)
@@ -54,39 +77,30 @@ def _weigh(sums: Array, first: int, pairs: Array, factor: Array) -> None:
 
 
 @part
-def read(
-    q: Array,
-    k: Array,
-    v: Array,
-    sums: Array,
-    first: int,
-    pairs: Array,
-    factor: Array,
-    mixed: Array,
-    hidden: Array,
-    row: int,
-) -> None:
+def read(head: Head, first: int, hidden: Array, row: int) -> None:
     """Read the memory of one head with the queries from step ``first`` on.
 
-    ``q`` (scaled by 1 / sqrt(DH)), ``k``, ``v`` and ``mixed`` are (DH, S, LANES); ``pairs`` (S, S, LANES) is
-    left with the weighted scores and ``factor`` as `_weigh` fills it. The result goes to the rows ``row``
-    onwards of ``hidden`` (.., S - first, LANES).
+    Needs the head's q, k, v and sums, and fills the rest: ``head.pairs`` is left with the weighted scores.
+    The result goes to the rows ``row`` onwards of ``hidden`` (.., S - first, LANES).
     """
-    scores(q, k, first, pairs)
-    _weigh(sums, first, pairs, factor)
-    mix(pairs, v, first, mixed)
+    mixed, factor = head.mixed, head.factor
+    scores(head.q, head.k, first, head.pairs)
+    _weigh(head, first)
+    mix(head.pairs, head.v, first, mixed)
     for d in range(mixed.shape[0]):
         for t in range(first, mixed.shape[1]):
             store(hidden, row + d, t - first, load(mixed, d, t) * load(factor, 1, t))
 
 
 @part
-def _weigh_back(sums: Array, first: int, pairs: Array, factor: Array, dpairs: Array, dsums: Array) -> None:
-    """Turn ``dpairs``, the products dh . v, into the gradient by the scores q . k.
+def _weigh_back(head: Head, slopes: HeadSlopes, first: int) -> None:
+    """Turn ``slopes.pairs``, the products dh . v, into the gradient by the scores q . k.
 
-    ``pairs`` becomes the weights with which the values were mixed; ``dsums`` (2, S, LANES) gets the
-    gradients by a and u. The stabiliser is a constant here, as in `mlstm_parallel`.
+    ``head.pairs`` becomes the weights with which the values were mixed; ``slopes.sums`` gets the gradients
+    by a and u. The stabiliser is a constant here, as in `mlstm_parallel`.
     """
+    sums, pairs, factor = head.sums, head.pairs, head.factor
+    dsums, dpairs = slopes.sums, slopes.pairs
     steps = pairs.shape[0]
     zero = splat(0.0, pairs)
     for t in range(steps):
@@ -116,27 +130,13 @@ def _weigh_back(sums: Array, first: int, pairs: Array, factor: Array, dpairs: Ar
 
 
 @part
-def read_back(
-    q: Array,
-    k: Array,
-    v: Array,
-    sums: Array,
-    first: int,
-    pairs: Array,
-    factor: Array,
-    dout: Array,
-    dpairs: Array,
-    dsums: Array,
-    dq: Array,
-    dk: Array,
-    dv: Array,
-) -> None:
-    """Write the gradients by q, k, v and by the sums of the gates, given ``dout`` by the read values."""
-    scores(dout, v, first, dpairs)
-    _weigh_back(sums, first, pairs, factor, dpairs, dsums)
-    mix(dpairs, k, first, dq)
-    mix_back(dpairs, q, first, dk)
-    mix_back(pairs, dout, first, dv)
+def read_back(head: Head, slopes: HeadSlopes, first: int) -> None:
+    """Fill ``slopes`` given ``slopes.mixed``, the gradient by what `read` wrote to ``hidden``."""
+    scores(slopes.mixed, head.v, first, slopes.pairs)
+    _weigh_back(head, slopes, first)
+    mix(slopes.pairs, head.k, first, slopes.q)
+    mix_back(slopes.pairs, head.q, first, slopes.k)
+    mix_back(head.pairs, slopes.mixed, first, slopes.v)
 
 
 @part

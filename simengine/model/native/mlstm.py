@@ -35,17 +35,15 @@ def before_the_memory(weights: MLSTMWeights, values: Values) -> None:
 @merged
 def read_head(weights: MLSTMWeights, values: Values, head: int, first: int) -> None:
     """Compute one head: projections, memory, normalisation."""
-    width, heads = values.q.shape[0], weights.gate_bias.shape[0] // 2
+    own = values.head
+    width, heads = own.q.shape[0], weights.gate_bias.shape[0] // 2
     row = head * width
     scale = 1.0 / math.sqrt(width)
-    project_blocks(weights.query, weights.query_bias, values.convolved, row, scale, values.q)
-    project_blocks(weights.key, weights.key_bias, values.convolved, row, 1.0, values.k)
-    project_blocks(weights.value, weights.value_bias, values.up, row, 1.0, values.v)
-    gate_sums(values.gates, heads, head, values.sums)
-    read(
-        values.q, values.k, values.v, values.sums, first,
-        values.pairs, values.factor, values.mixed, values.hidden, row,
-    )  # fmt: skip
+    project_blocks(weights.query, weights.query_bias, values.convolved, row, scale, own.q)
+    project_blocks(weights.key, weights.key_bias, values.convolved, row, 1.0, own.k)
+    project_blocks(weights.value, weights.value_bias, values.up, row, 1.0, own.v)
+    gate_sums(values.gates, heads, head, own.sums)
+    read(own, first, values.hidden, row)
     normalise(values.hidden, row, width, values.hidden, values.head_inverse)
 
 
@@ -61,12 +59,15 @@ def _gate_head(weights: MLSTMWeights, values: Values, row: int, width: int, firs
 
 
 @kernel
-def forward(x: Array, weights: MLSTMWeights, result: Array, first_group: int, last_group: int) -> None:
-    """Write the outputs (B, S, D), or (B, 1, D) of the last step, of some groups of samples to ``result``."""
+def forward(x: Array, weights: MLSTMWeights, result: Array, groups: tuple[int, int]) -> None:
+    """Write the outputs (B, S, D), or (B, 1, D) of the last step, to ``result``.
+
+    ``groups`` are the first group of samples that is computed and the one behind the last.
+    """
     steps, queries = x.shape[1], result.shape[1]
     values = allocate(weights, steps, queries)
-    width = values.q.shape[0]
-    for group in range(first_group, last_group):
+    width = values.head.q.shape[0]
+    for group in range(groups[0], groups[1]):
         gather(x, group, values.x)
         before_the_memory(weights, values)
         for head in range(weights.gate_bias.shape[0] // 2):

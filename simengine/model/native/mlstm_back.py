@@ -64,32 +64,30 @@ def _read_head_back(
     weights: MLSTMWeights, values: Values, slopes: Slopes, gradients: MLSTMWeights, head: int, first: int
 ) -> None:
     """Go back through normalisation, memory and projections of one head."""
-    width, heads = values.q.shape[0], weights.gate_bias.shape[0] // 2
+    own, down = values.head, slopes.head
+    width, heads = own.q.shape[0], weights.gate_bias.shape[0] // 2
     row = head * width
     scale = 1.0 / math.sqrt(width)
     normalise_back(values.hidden, values.head_inverse, row, width, slopes.hidden)
     for d in range(width):
-        for t in range(first, slopes.mixed.shape[1]):
-            store(slopes.mixed, d, t, load(slopes.hidden, row + d, t - first))
-    read_back(
-        values.q, values.k, values.v, values.sums, first, values.pairs, values.factor,
-        slopes.mixed, slopes.pairs, slopes.sums, slopes.q, slopes.k, slopes.v,
-    )  # fmt: skip
-    gate_sums_back(values.gates, heads, head, slopes.sums, slopes.gates)
+        for t in range(first, down.mixed.shape[1]):
+            store(down.mixed, d, t, load(slopes.hidden, row + d, t - first))
+    read_back(own, down, first)
+    gate_sums_back(values.gates, heads, head, down.sums, slopes.gates)
     for t in range(first):  # without a query
         for d in range(width):
-            store(slopes.q, d, t, splat(0.0, values.x))
+            store(down.q, d, t, splat(0.0, values.x))
     project_blocks_back(
         weights.query, values.convolved, row, scale,
-        slopes.q, slopes.convolved, gradients.query, gradients.query_bias,
+        down.q, slopes.convolved, gradients.query, gradients.query_bias,
     )  # fmt: skip
     project_blocks_back(
         weights.key, values.convolved, row, 1.0,
-        slopes.k, slopes.convolved, gradients.key, gradients.key_bias,
+        down.k, slopes.convolved, gradients.key, gradients.key_bias,
     )  # fmt: skip
     project_blocks_back(
         weights.value, values.up, row, 1.0,
-        slopes.v, slopes.up, gradients.value, gradients.value_bias,
+        down.v, slopes.up, gradients.value, gradients.value_bias,
     )  # fmt: skip
 
 
@@ -103,7 +101,7 @@ def _before_the_memory_back(
     outer(values.convolved, slopes.gates, gradients.gate_convolved)
     outer(main, slopes.gates, gradients.gate_main)
     sum_steps(slopes.gates, gradients.gate_bias)
-    nothing = np.zeros(inside, weights.up.dtype)
+    nothing = np.zeros(max(inside, outside), weights.up.dtype)
     by_gates = np.empty_like(slopes.convolved)
     project(transposed.gate_convolved, nothing, slopes.gates, by_gates)
     slopes.convolved[:] += by_gates
@@ -114,7 +112,7 @@ def _before_the_memory_back(
     )
     outer(values.inputs, slopes.up, gradients.up)
     sum_steps(slopes.up, gradients.up_bias)
-    project(transposed.up, nothing[:outside], slopes.up, slopes.x)
+    project(transposed.up, nothing, slopes.up, slopes.x)
     normed_back(values.normal, values.inverse, weights.norm, slopes.x, gradients.norm)
 
 
@@ -126,17 +124,16 @@ def backward(
     transposed: Transposed,
     dx: Array,
     gradients: MLSTMWeights,
-    first_group: int,
-    last_group: int,
+    groups: tuple[int, int],
 ) -> None:
     """Write the gradient by ``x`` of some groups, given that by the outputs, and add those by the weights."""
     steps, queries = x.shape[1], dy.shape[1]
     first = steps - queries
     values = allocate(weights, steps, queries)
     slopes = allocate_slopes(values)
-    width = values.q.shape[0]
+    width = values.head.q.shape[0]
     nothing = np.zeros(weights.down.shape[0], weights.down.dtype)
-    for group in range(first_group, last_group):
+    for group in range(groups[0], groups[1]):
         gather(x, group, values.x)
         gather(dy, group, slopes.out)
         before_the_memory(weights, values)

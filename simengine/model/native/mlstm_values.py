@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from simengine.model.native.compiling import part
-from simengine.model.native.lanes import LANES, Array
+from simengine.model.native.lanes import Array
+from simengine.model.native.layout import room
+from simengine.model.native.memory import Head, HeadSlopes
 
 
 class MLSTMWeights(NamedTuple):
@@ -57,13 +59,7 @@ class Values(NamedTuple):
     before: Array  # what SiLU turns into `convolved`
     convolved: Array
     gates: Array
-    sums: Array
-    q: Array
-    k: Array
-    v: Array
-    pairs: Array  # (queries, keys, LANES)
-    factor: Array
-    mixed: Array
+    head: Head  # one after the other
     hidden: Array  # (I, queries, LANES): read from the memory, then normalised within heads
     head_inverse: Array
     gated: Array  # (I, queries, LANES)
@@ -77,26 +73,29 @@ def allocate(weights: MLSTMWeights, steps: int, queries: int) -> Values:
     heads = weights.gate_bias.shape[0] // 2
     width = inside // heads
     dtype = weights.up.dtype
+    head = Head(
+        room(width, steps, dtype),
+        room(width, steps, dtype),
+        room(width, steps, dtype),
+        room(3, steps, dtype),
+        room(steps, steps, dtype),
+        room(2, steps, dtype),
+        room(width, steps, dtype),
+    )
     return Values(
-        np.empty((outside, steps, LANES), dtype),
-        np.empty((outside, steps, LANES), dtype),
-        np.empty((1, steps, LANES), dtype),
-        np.empty((outside, steps, LANES), dtype),
-        np.empty((2 * inside, steps, LANES), dtype),
-        np.empty((inside, steps, LANES), dtype),
-        np.empty((inside, steps, LANES), dtype),
-        np.empty((2 * heads, steps, LANES), dtype),
-        np.empty((3, steps, LANES), dtype),
-        np.empty((width, steps, LANES), dtype),
-        np.empty((width, steps, LANES), dtype),
-        np.empty((width, steps, LANES), dtype),
-        np.empty((steps, steps, LANES), dtype),
-        np.empty((2, steps, LANES), dtype),
-        np.empty((width, steps, LANES), dtype),
-        np.empty((inside, queries, LANES), dtype),
-        np.empty((heads, queries, LANES), dtype),
-        np.empty((inside, queries, LANES), dtype),
-        np.empty((outside, queries, LANES), dtype),
+        room(outside, steps, dtype),
+        room(outside, steps, dtype),
+        room(1, steps, dtype),
+        room(outside, steps, dtype),
+        room(2 * inside, steps, dtype),
+        room(inside, steps, dtype),
+        room(inside, steps, dtype),
+        room(2 * heads, steps, dtype),
+        head,
+        room(inside, queries, dtype),
+        room(heads, queries, dtype),
+        room(inside, queries, dtype),
+        room(outside, queries, dtype),
     )
 
 
@@ -106,12 +105,7 @@ class Slopes(NamedTuple):
     out: Array
     gated: Array
     hidden: Array
-    mixed: Array
-    q: Array
-    k: Array
-    v: Array
-    pairs: Array
-    sums: Array
+    head: HeadSlopes
     gates: Array
     convolved: Array
     up: Array
@@ -121,16 +115,19 @@ class Slopes(NamedTuple):
 @part
 def allocate_slopes(values: Values) -> Slopes:
     """Return room for the gradients by the values of one group."""
+    head = HeadSlopes(
+        np.empty_like(values.head.q),
+        np.empty_like(values.head.k),
+        np.empty_like(values.head.v),
+        np.empty_like(values.head.sums),
+        np.empty_like(values.head.pairs),
+        np.empty_like(values.head.mixed),
+    )
     return Slopes(
         np.empty_like(values.out),
         np.empty_like(values.gated),
         np.empty_like(values.hidden),
-        np.empty_like(values.mixed),
-        np.empty_like(values.q),
-        np.empty_like(values.k),
-        np.empty_like(values.v),
-        np.empty_like(values.pairs),
-        np.empty_like(values.sums),
+        head,
         np.empty_like(values.gates),
         np.empty_like(values.convolved),
         np.empty_like(values.up),

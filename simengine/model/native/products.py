@@ -35,18 +35,10 @@ def _project_tile(
         a20, a21, a22 = a20 + x0 * w, a21 + x1 * w, a22 + x2 * w
         w = weights[d, channel + 3]
         a30, a31, a32 = a30 + x0 * w, a31 + x1 * w, a32 + x2 * w
-    store(out, channel, step, a00)
-    store(out, channel, step + 1, a01)
-    store(out, channel, step + 2, a02)
-    store(out, channel + 1, step, a10)
-    store(out, channel + 1, step + 1, a11)
-    store(out, channel + 1, step + 2, a12)
-    store(out, channel + 2, step, a20)
-    store(out, channel + 2, step + 1, a21)
-    store(out, channel + 2, step + 2, a22)
-    store(out, channel + 3, step, a30)
-    store(out, channel + 3, step + 1, a31)
-    store(out, channel + 3, step + 2, a32)
+    store(out, channel, step, (a00, a01, a02))
+    store(out, channel + 1, step, (a10, a11, a12))
+    store(out, channel + 2, step, (a20, a21, a22))
+    store(out, channel + 3, step, (a30, a31, a32))
 
 
 @part

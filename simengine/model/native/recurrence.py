@@ -6,9 +6,33 @@ each head input, forget, cell and output gate.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from simengine.model.native.compiling import inlined, part
 from simengine.model.native.lanes import Array, Lanes, choose, load, magnitude, maximum, minimum, splat, store
 from simengine.model.native.maths import exp, log_one_plus, sigmoid, tanh
+
+
+class Cells(NamedTuple):
+    """What the recurrence of D = heads * DH units works on; arrays are (D, S, LANES) or as it says."""
+
+    gates: Array  # (heads * 4 DH, S, LANES): raw, without the recurrent part; then their activations
+    kept: Array  # (D, 1, LANES) or (0, 1, LANES): factors of `previous` (recurrent dropout)
+    stabiliser: Array  # (D, 1, LANES): m
+    slope: Array  # sigmoid(-f)
+    cell: Array  # c
+    normaliser: Array  # n
+    previous: Array  # the hidden state that entered the gates
+    hidden: Array  # h
+
+
+class CellSlopes(NamedTuple):
+    """Gradients on the way back."""
+
+    hidden: Array  # (D, S, LANES)
+    carried: Array  # (D, 1, LANES), as what follows: the gradients that go one step back, by h
+    cell: Array  # by c
+    normaliser: Array  # by n
 
 
 @inlined
@@ -53,22 +77,14 @@ def _add_products(
 
 
 @inlined
-def _advance(
-    gates: Array,
-    first: int,
-    width: int,
-    unit: int,
-    t: int,
-    stabiliser: Array,
-    slope: Array,
-    cell: Array,
-    normaliser: Array,
-) -> Lanes:
+def _advance(cells: Cells, first: int, width: int, unit: int, t: int) -> Lanes:
     """Compute one unit at one step and return h; the gates are replaced by their activations.
 
     Their places then hold exp(i - m), exp(f - m), tanh(z) and sigmoid(o); ``slope`` gets sigmoid(-f), the
     derivative of log sigmoid(f).
     """
+    gates, stabiliser, slope = cells.gates, cells.stabiliser, cells.slope
+    cell, normaliser = cells.cell, cells.normaliser
     u = unit % width
     i, f = load(gates, first + u, t), load(gates, first + width + u, t)
     value = tanh(load(gates, first + 2 * width + u, t))
@@ -98,31 +114,12 @@ def _advance(
 
 
 @part
-def scan(
-    recurrent: Array,
-    gates: Array,
-    kept: Array,
-    stabiliser: Array,
-    slope: Array,
-    cell: Array,
-    normaliser: Array,
-    previous: Array,
-    hidden: Array,
-) -> None:
-    """Run the recurrence over all steps.
+def scan(recurrent: Array, cells: Cells) -> None:
+    """Run the recurrence with the weights ``recurrent`` (heads, DH, 4 DH) over all steps.
 
-    Parameters
-    ----------
-    recurrent : array, shape (heads, DH, 4 DH)
-    gates : array, shape (heads * 4 DH, S, LANES)
-        Raw gates without the recurrent part; replaced by their activations.
-    kept : array, shape (D, 1, LANES) or (0, 1, LANES)
-        Factors of the hidden state on its way back into the gates (recurrent dropout).
-    stabiliser : array, shape (D, 1, LANES)
-        Room for m.
-    slope, cell, normaliser, previous, hidden : arrays, shape (D, S, LANES)
-        Get sigmoid(-f), c, n, the hidden state that entered the gates, and h.
+    ``cells`` comes with the raw gates and ``kept``; the gates are replaced and the rest is filled.
     """
+    gates, kept, previous, hidden = cells.gates, cells.kept, cells.previous, cells.hidden
     heads, width = recurrent.shape[0], recurrent.shape[1]
     for t in range(gates.shape[1]):
         for head in range(heads):
@@ -130,7 +127,7 @@ def scan(
             if t > 0:
                 _add_products(recurrent[head], previous, head * width, t, gates, first, t)
             for unit in range(head * width, (head + 1) * width):
-                h = _advance(gates, first, width, unit, t, stabiliser, slope, cell, normaliser)
+                h = _advance(cells, first, width, unit, t)
                 store(hidden, unit, t, h)
                 if t == 0:
                     store(previous, unit, 0, splat(0.0, hidden))
@@ -141,33 +138,22 @@ def scan(
 
 
 @inlined
-def _retreat(
-    gates: Array,
-    first: int,
-    width: int,
-    unit: int,
-    t: int,
-    slope: Array,
-    cell: Array,
-    normaliser: Array,
-    dh: Lanes,
-    dcell: Array,
-    dnormaliser: Array,
-) -> None:
+def _retreat(cells: Cells, slopes: CellSlopes, first: int, width: int, unit: int, t: int, dh: Lanes) -> None:
     """Go back through one unit at one step; the activations of its gates become gradients by the raw ones."""
+    gates, dcell, dnormaliser = cells.gates, slopes.cell, slopes.normaliser
     u = unit % width
     gain, decay = load(gates, first + u, t), load(gates, first + width + u, t)
     value, out = load(gates, first + 2 * width + u, t), load(gates, first + 3 * width + u, t)
-    inverse = 1.0 / load(normaliser, unit, t)
-    ratio = load(cell, unit, t) * inverse
+    inverse = 1.0 / load(cells.normaliser, unit, t)
+    ratio = load(cells.cell, unit, t) * inverse
     by_cell = dh * out * inverse
     dc = load(dcell, unit, 0) + by_cell
     dn = load(dnormaliser, unit, 0) - by_cell * ratio
     forgotten = dh * 0.0
-    if t > 0:
-        forgotten = dc * load(cell, unit, t - 1) + dn * load(normaliser, unit, t - 1)
+    if t > 0:  # names of arrays that end within the branch would be counted at every step, atomically
+        forgotten = dc * load(cells.cell, unit, t - 1) + dn * load(cells.normaliser, unit, t - 1)
     store(gates, first + u, t, gain * (dc * value + dn))
-    store(gates, first + width + u, t, decay * load(slope, unit, t) * forgotten)
+    store(gates, first + width + u, t, decay * load(cells.slope, unit, t) * forgotten)
     store(gates, first + 2 * width + u, t, dc * gain * (1.0 - value * value))
     store(gates, first + 3 * width + u, t, dh * ratio * out * (1.0 - out))
     store(dcell, unit, 0, dc * decay)
@@ -175,35 +161,19 @@ def _retreat(
 
 
 @part
-def scan_back(
-    transposed: Array,
-    gates: Array,
-    kept: Array,
-    slope: Array,
-    cell: Array,
-    normaliser: Array,
-    dhidden: Array,
-    carried: Array,
-    dcell: Array,
-    dnormaliser: Array,
-) -> None:
-    """Replace the activations that `scan` left in ``gates`` by the gradients by the raw gates.
+def scan_back(transposed: Array, cells: Cells, slopes: CellSlopes) -> None:
+    """Replace the activations that `scan` left in ``cells.gates`` by the gradients by the raw gates.
 
-    Parameters
-    ----------
-    transposed : array, shape (heads, 4 DH, DH)
-        Recurrent weights with inputs and outputs exchanged.
-    dhidden : array, shape (D, S, LANES)
-        Gradient by h of all steps.
-    carried, dcell, dnormaliser : arrays, shape (D, 1, LANES)
-        Room for the gradients that go one step back.
+    ``transposed`` (heads, 4 DH, DH) holds the recurrent weights with inputs and outputs exchanged;
+    ``slopes`` comes with the gradient by h of all steps, the rest of it is room.
     """
+    gates, kept, carried = cells.gates, cells.kept, slopes.carried
     heads, width = transposed.shape[0], transposed.shape[2]
     zero = splat(0.0, gates)
     for unit in range(heads * width):
         store(carried, unit, 0, zero)
-        store(dcell, unit, 0, zero)
-        store(dnormaliser, unit, 0, zero)
+        store(slopes.cell, unit, 0, zero)
+        store(slopes.normaliser, unit, 0, zero)
     steps = gates.shape[1]
     for back in range(steps):
         t = steps - 1 - back
@@ -213,7 +183,7 @@ def scan_back(
                 by_next = load(carried, unit, 0)
                 if kept.shape[0]:
                     by_next = by_next * load(kept, unit, 0)
-                dh = load(dhidden, unit, t) + by_next
-                _retreat(gates, first, width, unit, t, slope, cell, normaliser, dh, dcell, dnormaliser)
+                dh = load(slopes.hidden, unit, t) + by_next
+                _retreat(cells, slopes, first, width, unit, t, dh)
                 store(carried, unit, 0, zero)
             _add_products(transposed[head], gates, first, t, carried, head * width, 0)

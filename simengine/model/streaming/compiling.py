@@ -19,6 +19,8 @@ CONTRACT = {"contract"}
 """A multiplication and an addition may become one instruction; inf and NaN keep their meaning."""
 REASSOCIATE = {"contract", "reassoc", "nsz"}
 """Sums may moreover be taken in another order, which lets them use vector registers."""
+# What is not stated, numba takes from the caller that it happens to compile first.
+_CALLED: dict[str, Any] = {"no_cpython_wrapper": True, "forceinline": False}
 
 
 def compiled(function: _Function) -> _Function:
@@ -28,12 +30,12 @@ def compiled(function: _Function) -> _Function:
 
 def outlined(function: _Function) -> _Function:
     """Compile a function that is called, not inlined: its loops are long and its callers many."""
-    return njit_cached(function, VERSION, no_cpython_wrapper=True, fastmath=CONTRACT)
+    return njit_cached(function, VERSION, **_CALLED, fastmath=CONTRACT)
 
 
 def summing(function: _Function) -> _Function:
     """Compile a function that may add up in any order, called rather than inlined."""
-    return njit_cached(function, VERSION, no_cpython_wrapper=True, fastmath=REASSOCIATE)
+    return njit_cached(function, VERSION, **_CALLED, fastmath=REASSOCIATE)
 
 
 def merged(function: _Function) -> _Function:

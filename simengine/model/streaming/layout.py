@@ -2,69 +2,48 @@
 
 The plan is an int64 matrix: row 0 describes the network, the others one block each, first to last. Places
 from `WEIGHTS` on are offsets into the flat weights, those from `STATE` on into the flat state; the others
-are sizes. A block uses the places of its kind; the rest of its row is 0.
+are sizes. The bias of a matrix has the place behind the matrix. A block uses the places of its kind; the rest
+of its row is 0.
 """
 
 from __future__ import annotations
 
-from itertools import count
+KIND, HEADS, TAPS, INNER, KEYS, BAND, PREPARED, FFN, ACTIVATION = range(9)
+"""Sizes and choices of a block.
 
-_place = count()
+KIND
+    0 mLSTM, 1 sLSTM, 2 mLSTM of xLSTM-7B; in row 0 the final normalisation, see `NO_NORM`.
+TAPS
+    Taps K of the causal convolution, 0 for none.
+INNER
+    Width of the memory's output: I of the mLSTM, D of the sLSTM, width of all values of the 7B block.
+KEYS
+    Width of all queries and of all keys of the 7B block.
+BAND
+    Channels that the block-diagonal projections of the mLSTM mix.
+PREPARED
+    Values per bar that `prepare` computes.
+FFN
+    Inner width of the feed-forward net, 0 for none.
+ACTIVATION
+    Place in `ACTIVATIONS` of the gate's activation in the feed-forward net.
+"""
 
-KIND = next(_place)
-"""0 mLSTM, 1 sLSTM, 2 mLSTM of xLSTM-7B; in row 0 the final normalisation, see `NO_NORM`."""
-HEADS = next(_place)
-TAPS = next(_place)
-"""Taps K of the causal convolution, 0 for none."""
-INNER = next(_place)
-"""Width of the memory's output: I of the mLSTM, D of the sLSTM, width of all values of the 7B block."""
-KEYS = next(_place)
-"""Width of all keys of an mLSTM, or of queries and keys of the 7B block."""
-BAND = next(_place)
-"""Channels that the block-diagonal projections of the mLSTM mix."""
-PREPARED = next(_place)
-"""Values per bar that `prepare` computes."""
-FFN = next(_place)
-"""Inner width of the feed-forward net, 0 for none."""
-ACTIVATION = next(_place)
-"""Place in `ACTIVATIONS` of the gate's activation in the feed-forward net."""
-WEIGHTS = next(_place)
-NUMBERS = WEIGHTS
-"""Epsilons and caps, see `EPS_NORM` and the following."""
-NORM = next(_place)
-NORM_BIAS = next(_place)
-UP = next(_place)
-UP_BIAS = next(_place)
-CONV = next(_place)
-CONV_BIAS = next(_place)
-QUERY = next(_place)
-QUERY_BIAS = next(_place)
-KEY = next(_place)
-KEY_BIAS = next(_place)
-VALUE = next(_place)
-VALUE_BIAS = next(_place)
-GATES_SLOW = next(_place)
-"""From the convolved input."""
-GATES_FAST = next(_place)
-"""From the input itself."""
-GATES_BIAS = next(_place)
-RECURRENT = next(_place)
-SKIP = next(_place)
-SCALE = next(_place)
-SHIFT = next(_place)
-DOWN = next(_place)
-DOWN_BIAS = next(_place)
-FFN_UP = next(_place)
-FFN_UP_BIAS = next(_place)
-FFN_DOWN = next(_place)
-FFN_DOWN_BIAS = next(_place)
-STATE = next(_place)
-CONV_STATE = STATE
-STATE_H = next(_place)
-STATE_C = next(_place)
-STATE_N = next(_place)
-STATE_M = next(_place)
-PLACES = next(_place)
+WEIGHTS = 9
+"""The first offset into the flat weights.
+
+At `NUMBERS` lie epsilons and a cap, see `EPS_NORM` and the following. `GATES_SLOW` weigh the convolved
+input, `GATES_FAST` the input itself.
+"""
+NUMBERS, NORM, NORM_BIAS, UP, UP_BIAS, CONV, CONV_BIAS = range(WEIGHTS, 16)
+QUERY, QUERY_BIAS, KEY, KEY_BIAS, VALUE, VALUE_BIAS = range(16, 22)
+GATES_SLOW, GATES_FAST, GATES_BIAS, RECURRENT, SKIP, SCALE, SHIFT = range(22, 29)
+DOWN, DOWN_BIAS, FFN_UP, FFN_UP_BIAS, FFN_DOWN, FFN_DOWN_BIAS = range(29, 35)
+
+STATE = 35
+"""The first offset into the flat state."""
+CONV_STATE, STATE_H, STATE_C, STATE_N, STATE_M = range(STATE, 40)
+PLACES = 40
 
 FEATURES, WIDTH, BARS, CHUNK = HEADS, TAPS, INNER, KEYS
 """Sizes in row 0: features per bar, width D of the residual stream, bars per window, most rows at once."""

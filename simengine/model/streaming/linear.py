@@ -1,4 +1,4 @@
-"""Products, normalisations and convolutions of rows: what the blocks share.
+"""Products and normalisations of rows: what the blocks share.
 
 A matrix of activations holds one bar per row. Arrays are float32 and C-contiguous; every function writes
 its last array argument.
@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from simengine.model.streaming.compiling import outlined, row, stay_apart, summing
-from simengine.types import Float32Array
+from simengine.model.streaming.compiling import compiled, matrix, outlined, row, stay_apart, summing
+from simengine.types import Float32Array, IntArray
 
 f4 = np.float32
+
+
+@compiled
+def behind(array: Float32Array, used: int) -> Float32Array:
+    """Return what lies behind the first ``used`` values of a flat array."""
+    return row(array, used, array.shape[0] - used)
 
 
 @outlined
@@ -93,6 +99,24 @@ def vector_product(x: Float32Array, w: Float32Array, out: Float32Array) -> None:
             out[j] += value * last[j]
 
 
+@compiled
+def project(x: Float32Array, block: IntArray, weights: Float32Array, place: int, out: Float32Array) -> None:
+    """Write ``x @ w + bias`` with the matrix at ``place`` and its bias behind: x (T, n), out (T, m)."""
+    n, m = x.shape[1], out.shape[1]
+    spread(row(weights, block[place + 1], m), out)
+    product(x, 0, matrix(weights, block[place], n, m), 0, out)
+
+
+@compiled
+def add_projection(
+    x: Float32Array, block: IntArray, weights: Float32Array, place: int, out: Float32Array
+) -> None:
+    """Add to out what `project` writes."""
+    n, m = x.shape[1], out.shape[1]
+    add_to_each(row(weights, block[place + 1], m), out)
+    product(x, 0, matrix(weights, block[place], n, m), 0, out)
+
+
 @summing
 def dot(x: Float32Array, y: Float32Array) -> np.float32:
     """Return the inner product of two rows."""
@@ -127,3 +151,27 @@ def normalise_size(x: Float32Array, eps: np.float32, out: Float32Array) -> None:
     factor = f4(1.0) / np.sqrt(square / f4(n) + eps)
     for j in range(n):
         out[j] = x[j] * factor
+
+
+@compiled
+def normalise_rows(x: Float32Array, eps: np.float32, out: Float32Array) -> None:
+    """`normalise` each row of x, both (T, n)."""
+    rows, n = x.shape
+    for t in range(rows):
+        normalise(row(x, t * n, n), eps, row(out, t * n, n))
+
+
+@compiled
+def normalise_sizes(x: Float32Array, eps: np.float32, out: Float32Array) -> None:
+    """`normalise_size` of each row of x, both (T, n)."""
+    rows, n = x.shape
+    for t in range(rows):
+        normalise_size(row(x, t * n, n), eps, row(out, t * n, n))
+
+
+@compiled
+def normalise_heads(x: Float32Array, heads: int, eps: np.float32) -> None:
+    """Normalise the part of each head in each row of x, (T, H DH), in place."""
+    size = x.shape[1] // heads
+    parts = matrix(x, 0, x.shape[0] * heads, size)
+    normalise_rows(parts, eps, parts)

@@ -7,22 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from simengine.model.streaming.compiling import compiled, matrix, outlined, row, stay_apart
+from simengine.model.streaming.layout import EPS_MEMORY, HEADS, NUMBERS, STATE_C, STATE_M, STATE_N
 from simengine.model.streaming.linear import dot, vector_product
 from simengine.model.streaming.maths import exp, log_sigmoid
-from simengine.types import Float32Array
+from simengine.types import Float32Array, IntArray
 
 f4 = np.float32
-
-
-class Memory(NamedTuple):
-    """The state of one mLSTM with H heads.
-
-    matrix : float32 (H, DK, DV), flat; normaliser : (H, DK), flat; stabiliser : (H,), -inf at first.
-    """
-
-    matrix: Float32Array
-    normaliser: Float32Array
-    stabiliser: Float32Array
 
 
 class Reading(NamedTuple):
@@ -64,10 +54,11 @@ def _read(
 
 
 @outlined
-def remember(memory: Memory, io: Reading, eps: np.float32) -> None:
+def remember(block: IntArray, weights: Float32Array, state: Float32Array, io: Reading) -> None:
     """Store the keys and values of T bars in turn, and let the last R bars read.
 
-    With log f = log sigmoid(raw forget gate), i the raw input gate and k already divided by sqrt(DK):
+    The state of a block with H heads is C (H, DK, DV), n (H, DK) and m (H,), -inf at first. With
+    log f = log sigmoid(raw forget gate), i the raw input gate and k already divided by sqrt(DK):
 
         m' = max(m + log f, i),   keep = exp(m + log f - m'),   gain = exp(i - m'),
         C = keep C + gain k v^T,   n = keep n + gain k
@@ -75,16 +66,17 @@ def remember(memory: Memory, io: Reading, eps: np.float32) -> None:
     (Beck et al., 2024, "xLSTM: Extended Long Short-Term Memory").
     """
     stay_apart()
-    rows, reads, heads = io.k.shape[0], io.q.shape[0], memory.stabiliser.shape[0]
+    rows, reads, heads = io.k.shape[0], io.q.shape[0], block[HEADS]
     keys, values = io.k.shape[1] // heads, io.v.shape[1] // heads
+    stabiliser, eps = row(state, block[STATE_M], heads), weights[block[NUMBERS] + EPS_MEMORY]
     for t in range(rows):
         for head in range(heads):
-            raw, kept = io.gates[t, head], memory.stabiliser[head] + log_sigmoid(io.gates[t, heads + head])
+            raw, kept = io.gates[t, head], stabiliser[head] + log_sigmoid(io.gates[t, heads + head])
             m = max(kept, raw)
             keep, gain = exp(kept - m), exp(raw - m)
-            memory.stabiliser[head] = m
-            c = matrix(memory.matrix, head * keys * values, keys, values)
-            n = row(memory.normaliser, head * keys, keys)
+            stabiliser[head] = m
+            c = matrix(state, block[STATE_C] + head * keys * values, keys, values)
+            n = row(state, block[STATE_N] + head * keys, keys)
             k, v = row(io.k, (t * heads + head) * keys, keys), row(io.v, (t * heads + head) * values, values)
             _write(c, keep, gain, k, v)
             for a in range(keys):

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from simengine.model.streaming.compiling import matrix, outlined, row, stay_apart
 from simengine.model.streaming.layout import (
-    BAND,
-    CONV,
-    CONV_BIAS,
-    CONV_STATE,
     DOWN,
-    DOWN_BIAS,
     EPS_HEADS,
-    EPS_MEMORY,
     EPS_NORM,
     GATES_BIAS,
     GATES_FAST,
@@ -21,28 +13,18 @@ from simengine.model.streaming.layout import (
     HEADS,
     INNER,
     KEY,
-    KEY_BIAS,
     NUMBERS,
     QUERY,
-    QUERY_BIAS,
     SCALE,
     SKIP,
-    STATE_C,
-    STATE_M,
-    STATE_N,
-    TAPS,
     UP,
-    UP_BIAS,
     VALUE,
-    VALUE_BIAS,
 )
-from simengine.model.streaming.linear import add_to_each, dot, normalise, product, spread
+from simengine.model.streaming.linear import add_projection, dot, normalise_heads, normalise_rows, project
 from simengine.model.streaming.maths import silu
-from simengine.model.streaming.memory import Memory, Reading, remember
-from simengine.model.streaming.rows import banded, convolve
+from simengine.model.streaming.memory import Reading, remember
+from simengine.model.streaming.rows import convolve, project_banded
 from simengine.types import Float32Array, IntArray
-
-f4 = np.float32
 
 
 @outlined
@@ -51,13 +33,9 @@ def prepare(
 ) -> None:
     """Write the up-projection of norm(x), (T, 2 I): what depends on each bar of x, (T, D), alone."""
     stay_apart()
-    rows, width = x.shape
-    inner, eps = block[INNER], weights[block[NUMBERS] + EPS_NORM]
-    normed = matrix(scratch, 0, rows, width)
-    for t in range(rows):
-        normalise(row(x, t * width, width), eps, row(normed, t * width, width))
-    spread(row(weights, block[UP_BIAS], 2 * inner), up)
-    product(normed, 0, matrix(weights, block[UP], width, 2 * inner), 0, up)
+    normed = matrix(scratch, 0, x.shape[0], x.shape[1])
+    normalise_rows(x, weights[block[NUMBERS] + EPS_NORM], normed)
+    project(normed, block, weights, UP, up)
 
 
 @outlined
@@ -86,13 +64,10 @@ def _leave(
     """
     stay_apart()
     reads, inner = h.shape
-    before, heads = convolved.shape[0] - reads, block[HEADS]
-    size, eps = inner // heads, weights[block[NUMBERS] + EPS_HEADS]
+    before = convolved.shape[0] - reads
     scale, skip = row(weights, block[SCALE], inner), row(weights, block[SKIP], inner)
+    normalise_heads(h, block[HEADS], weights[block[NUMBERS] + EPS_HEADS])
     for t in range(reads):
-        for head in range(heads):
-            part = row(h, t * inner + head * size, size)
-            normalise(part, eps, part)
         y, xc = row(h, t * inner, inner), row(convolved, (before + t) * inner, inner)
         gate = row(up, (2 * (before + t) + 1) * inner, inner)
         for j in range(inner):
@@ -112,30 +87,17 @@ def finish(
     """Let the memory take in T bars and add the block's output to the last ``reads`` rows of x, (T, D)."""
     stay_apart()
     rows, width = x.shape
-    heads, inner, taps = block[HEADS], block[INNER], block[TAPS]
-    size, full, short = inner // heads, rows * inner, reads * inner
+    inner = block[INNER]
+    full, short = rows * inner, reads * inner
     convolved = matrix(scratch, 0, rows, inner)
     k, v = matrix(scratch, full, rows, inner), matrix(scratch, 2 * full, rows, inner)
     q, h = matrix(scratch, 3 * full, reads, inner), matrix(scratch, 3 * full + short, reads, inner)
-    gates = matrix(scratch, 3 * full + 2 * short, rows, 2 * heads)
-    kernel, history = matrix(weights, block[CONV], taps, inner), matrix(state, block[CONV_STATE], taps, inner)
-    convolve(up, kernel, row(weights, block[CONV_BIAS], inner), history, convolved)
-    late = matrix(convolved, (rows - reads) * inner, reads, inner)
-    diagonals = 2 * block[BAND] - 1
-    query = matrix(weights, block[QUERY], diagonals, inner)
-    banded(late, query, row(weights, block[QUERY_BIAS], inner), q)
-    key = matrix(weights, block[KEY], diagonals, inner)
-    banded(convolved, key, row(weights, block[KEY_BIAS], inner), k)
-    value = matrix(weights, block[VALUE], diagonals, inner)
-    banded(up, value, row(weights, block[VALUE_BIAS], inner), v)
+    gates = matrix(scratch, 3 * full + 2 * short, rows, 2 * block[HEADS])
+    convolve(up, block, weights, state, convolved)
+    project_banded(matrix(convolved, full - short, reads, inner), block, weights, QUERY, q)
+    project_banded(convolved, block, weights, KEY, k)
+    project_banded(up, block, weights, VALUE, v)
     _gates(up, convolved, block, weights, gates)
-    memory = Memory(
-        row(state, block[STATE_C], inner * size),
-        row(state, block[STATE_N], inner),
-        row(state, block[STATE_M], heads),
-    )
-    remember(memory, Reading(k, v, gates, q, h), weights[block[NUMBERS] + EPS_MEMORY])
+    remember(block, weights, state, Reading(k, v, gates, q, h))
     _leave(h, convolved, up, block, weights)
-    out = matrix(x, (rows - reads) * width, reads, width)
-    add_to_each(row(weights, block[DOWN_BIAS], width), out)
-    product(h, 0, matrix(weights, block[DOWN], inner, width), 0, out)
+    add_projection(h, block, weights, DOWN, matrix(x, (rows - reads) * width, reads, width))

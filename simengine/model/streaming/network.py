@@ -23,18 +23,16 @@ from simengine.model.streaming.layout import (
     SLSTM,
     STATE_M,
     UP,
-    UP_BIAS,
     WIDTH,
 )
-from simengine.model.streaming.linear import dot, normalise, normalise_size, product, spread
+from simengine.model.streaming.linear import behind, dot, normalise, normalise_size, project, spread
 from simengine.types import N_CLASSES, Float32Array, IntArray
 
 
 @merged
 def _embed(features: Float32Array, network: IntArray, weights: Float32Array, x: Float32Array) -> None:
     """Write the embedding, (T, D), of features (T, F)."""
-    spread(row(weights, network[UP_BIAS], x.shape[1]), x)
-    product(features, 0, matrix(weights, network[UP], features.shape[1], x.shape[1]), 0, x)
+    project(features, network, weights, UP, x)
 
 
 @merged
@@ -104,8 +102,7 @@ def _from_block(
     for number in range(index, count):
         block = row(plan, (number + 1) * plan.shape[1], plan.shape[1])
         width = block[PREPARED]
-        prepared = matrix(scratch, 0, rows, width)
-        rest = row(scratch, rows * width, scratch.shape[0] - rows * width)
+        prepared, rest = matrix(scratch, 0, rows, width), behind(scratch, rows * width)
         _prepare(x, block, weights, rest, prepared)
         reads = logits.shape[0] if number == count - 1 else rows
         _finish(x, prepared, block, weights, state, rest, reads)
@@ -149,8 +146,7 @@ def _advance(
     width, wanted = network[WIDTH], network[FEATURES]
     for t in range(0, features.shape[0], network[CHUNK]):
         rows = min(network[CHUNK], features.shape[0] - t)
-        x = matrix(scratch, 0, rows, width)
-        rest = row(scratch, rows * width, scratch.shape[0] - rows * width)
+        x, rest = matrix(scratch, 0, rows, width), behind(scratch, rows * width)
         _embed(matrix(features, t * wanted, rows, wanted), network, weights, x)
         out = matrix(logits, t * N_CLASSES, rows, N_CLASSES)
         _from_block(0, x, plan, weights, state, rest, out)
@@ -190,8 +186,7 @@ def _window(
     network, first = row(plan, 0, plan.shape[1]), row(plan, plan.shape[1], plan.shape[1])
     bars, width, made = network[BARS], network[WIDTH], first[PREPARED]
     oldest = (bar + 1) % bars
-    window = matrix(scratch, 0, bars, width)
-    rest = row(scratch, bars * width, scratch.shape[0] - bars * width)
+    window, rest = matrix(scratch, 0, bars, width), behind(scratch, bars * width)
     spread(row(ring, oldest * width, bars * width), matrix(scratch, 0, 1, bars * width))
     prepared = matrix(ring, 2 * width * bars + oldest * made, bars, made)
     _forget(plan, state)

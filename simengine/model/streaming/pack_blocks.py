@@ -43,9 +43,8 @@ def _conv(packer: Packer, memory: Part, width: int, name: str) -> None:
     if not memory.has("conv/kernel"):
         return
     kernel = memory["conv/kernel"]
-    packer.rows[-1][at.TAPS] = len(kernel)
-    packer.put(at.CONV, kernel)
-    packer.put(at.CONV_BIAS, memory["conv/bias"])
+    packer.set({at.TAPS: len(kernel)})
+    packer.put_linear(at.CONV, kernel, memory["conv/bias"])
     packer.reserve(at.CONV_STATE, f"{name}/conv", (len(kernel), width))
 
 
@@ -62,48 +61,45 @@ def pack_mlstm(packer: Packer, block: Part, options: StackOptions, name: str) ->
     gates' product with (q, k, v) becomes one with what q, k and v are projected from.
     """
     memory, heads = block.part("memory"), options.mlstm.heads
-    up, row = memory["up"], packer.new_row()
+    up = memory["up"]
     width, inner = up.shape[0], up.shape[1] // 2
     blocks = {key: memory[key] for key in ("query", "key", "value")}
     biases = {key: memory.get(f"{key}_bias", inner) for key in blocks}
-    row[at.KIND], row[at.HEADS], row[at.INNER], row[at.PREPARED] = at.MLSTM, heads, inner, 2 * inner
-    row[at.BAND] = blocks["query"].shape[1]
+    packer.new_row({at.KIND: at.MLSTM, at.HEADS: heads, at.INNER: inner, at.PREPARED: 2 * inner})
+    packer.set({at.BAND: blocks["query"].shape[1]})
     packer.put_numbers(norm=EPS_NORM, heads=EPS_NORM, memory=EPS_MEMORY)
-    packer.put(at.UP, up * (1.0 + block["norm/scale"])[:, None])
-    packer.put(at.UP_BIAS, memory.get("up_bias", 2 * inner))
+    packer.put_linear(at.UP, up * (1.0 + block["norm/scale"])[:, None], memory.get("up_bias", 2 * inner))
     _conv(packer, memory, inner, name)
-    gates = np.concatenate([memory["input_gate"], memory["forget_gate"]], 1)
+    gates = memory.joined(1, "input_gate", "forget_gate")
     parts = dict(zip(blocks, np.split(gates, 3), strict=True))
     folded = {key: _full(blocks[key]) @ parts[key] for key in blocks}
-    bias = np.concatenate([memory["input_gate_bias"], memory["forget_gate_bias"]])
+    bias = memory.joined(0, "input_gate_bias", "forget_gate_bias")
     packer.put(at.GATES_SLOW, (folded["query"] + folded["key"]).T)
     packer.put(at.GATES_FAST, folded["value"].T)
     packer.put(at.GATES_BIAS, bias + sum(biases[key] @ parts[key] for key in blocks))
     scales = {"query": 1.0, "key": 1.0 / math.sqrt(inner // heads), "value": 1.0}
     places = {"query": at.QUERY, "key": at.KEY, "value": at.VALUE}
     for key, place in places.items():
-        packer.put(place, bands(blocks[key]) * scales[key])
-        packer.put(place + 1, biases[key] * scales[key])
+        packer.put_linear(place, bands(blocks[key]) * scales[key], biases[key] * scales[key])
     packer.put(at.SKIP, memory["skip"])
     packer.put(at.SCALE, 1.0 + memory["scale"])
-    packer.put(at.DOWN, memory["down"])
-    packer.put(at.DOWN_BIAS, memory.get("down_bias", width))
+    packer.put_linear(at.DOWN, memory["down"], memory.get("down_bias", width))
     _memory_states(packer, name, heads, inner, inner)
     return int(max(width, 5 * inner + 2 * heads))
 
 
 def pack_slstm(packer: Packer, block: Part, options: StackOptions, name: str) -> int:
     """Store an sLSTM block; return how many values per row its kernels need to work."""
-    memory, row = block.part("memory"), packer.new_row()
+    memory = block.part("memory")
     recurrent = memory["recurrent"]
     heads, size = recurrent.shape[:2]
     width = heads * size
-    row[at.KIND], row[at.HEADS], row[at.INNER], row[at.PREPARED] = at.SLSTM, heads, width, width
+    packer.new_row({at.KIND: at.SLSTM, at.HEADS: heads, at.INNER: width, at.PREPARED: width})
     packer.put_numbers(norm=EPS_NORM, heads=EPS_NORM)
     packer.put(at.NORM, 1.0 + block["norm/scale"])
     _conv(packer, memory, width, name)
-    packer.put(at.GATES_SLOW, np.concatenate([memory["input_gate"], memory["forget_gate"]], 2))
-    packer.put(at.GATES_FAST, np.concatenate([memory["cell_gate"], memory["output_gate"]], 2))
+    packer.put(at.GATES_SLOW, memory.joined(2, "input_gate", "forget_gate"))
+    packer.put(at.GATES_FAST, memory.joined(2, "cell_gate", "output_gate"))
     packer.put(at.GATES_BIAS, memory["bias"])
     packer.put(at.RECURRENT, recurrent)
     packer.put(at.SCALE, 1.0 + memory.get("scale", width))
@@ -111,7 +107,7 @@ def pack_slstm(packer: Packer, block: Part, options: StackOptions, name: str) ->
         packer.reserve(place, f"{name}/{key}", (width,))
     used = 6 * width
     if options.ffn is not None:
-        row[at.ACTIVATION] = at.ACTIVATIONS.index(options.ffn.activation)
+        packer.set({at.ACTIVATION: at.ACTIVATIONS.index(options.ffn.activation)})
         used += pack_feed_forward(packer, block.part("ffn"), 1.0 + block["ffn_norm/scale"], np.zeros(width))
     return int(used)
 
@@ -120,11 +116,9 @@ def pack_feed_forward(packer: Packer, ffn: Part, scale: Array, shift: Array) -> 
     """Store the feed-forward net of the newest block behind a normalisation with this scale and shift."""
     up, down = ffn["up"], ffn["down"]
     inner = down.shape[0]
-    packer.rows[-1][at.FFN] = inner
-    packer.put(at.FFN_UP, up * scale[:, None])
-    packer.put(at.FFN_UP_BIAS, ffn.get("up_bias", 2 * inner) + shift @ up)
-    packer.put(at.FFN_DOWN, down)
-    packer.put(at.FFN_DOWN_BIAS, ffn.get("down_bias", down.shape[1]))
+    packer.set({at.FFN: inner})
+    packer.put_linear(at.FFN_UP, up * scale[:, None], ffn.get("up_bias", 2 * inner) + shift @ up)
+    packer.put_linear(at.FFN_DOWN, down, ffn.get("down_bias", down.shape[1]))
     return int(3 * inner)
 
 
@@ -133,7 +127,7 @@ def pack_large(packer: Packer, block: Part, options: StackOptions, name: str) ->
 
     One matrix holds queries, keys times 1 / sqrt(DK), values, output gates and gates side by side.
     """
-    memory, row = block.part("memory"), packer.new_row()
+    memory = block.part("memory")
     large, heads = options.large, options.large.heads
     width, keys = memory["query"].shape
     values = memory["value"].shape[1]
@@ -143,16 +137,13 @@ def pack_large(packer: Packer, block: Part, options: StackOptions, name: str) ->
     up = np.concatenate([memory[key] * factors[key] for key in sizes], 1)
     bias = np.concatenate([memory.get(f"{key}_bias", sizes[key]) * factors[key] for key in sizes])
     norm, ffn_norm = block.part("norm"), block.part("ffn_norm")
-    row[at.KIND], row[at.HEADS], row[at.PREPARED] = at.LARGE, heads, up.shape[1]
-    row[at.KEYS], row[at.INNER] = keys, values
-    row[at.ACTIVATION] = at.SWISH
+    packer.new_row({at.KIND: at.LARGE, at.HEADS: heads, at.KEYS: keys, at.INNER: values})
+    packer.set({at.PREPARED: up.shape[1], at.ACTIVATION: at.SWISH})
     packer.put_numbers(norm=large.norm_eps, heads=large.norm_eps, memory=EPS_MEMORY, cap=large.gate_cap)
-    packer.put(at.UP, up * norm["scale"][:, None])
-    packer.put(at.UP_BIAS, bias + norm.get("bias", width) @ up)
+    packer.put_linear(at.UP, up * norm["scale"][:, None], bias + norm.get("bias", width) @ up)
     packer.put(at.SCALE, memory["scale"])
     packer.put(at.SHIFT, memory.get("scale_bias", values))
-    packer.put(at.DOWN, memory["down"])
-    packer.put(at.DOWN_BIAS, memory.get("down_bias", width))
+    packer.put_linear(at.DOWN, memory["down"], memory.get("down_bias", width))
     _memory_states(packer, name, heads, keys, values)
     inner = pack_feed_forward(packer, block.part("ffn"), ffn_norm["scale"], ffn_norm.get("bias", width))
     return int(max(width + inner, 2 * (keys + values) + 2 * heads))

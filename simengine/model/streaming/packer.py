@@ -51,6 +51,10 @@ class Part:
         self.used.add(full)
         return np.asarray(self.weights[full], np.float64)
 
+    def joined(self, axis: int, *names: str) -> Array:
+        """Return several weights side by side."""
+        return np.concatenate([self[name] for name in names], axis)
+
     def get(self, name: str, size: int, value: float = 0.0) -> Array:
         """Return a weight that options may leave out; without it ``size`` equal values."""
         return self[name] if self.has(name) else np.full(size, value)
@@ -66,10 +70,15 @@ class Packer:
         self.states: dict[str, tuple[int, tuple[int, ...]]] = {}
         self.state_size = 0
 
-    def new_row(self) -> IntArray:
-        """Start the next row of the plan; every offset of it is 0 until it is set."""
+    def new_row(self, numbers: Mapping[int, int]) -> None:
+        """Start the next row of the plan with these numbers by place; the others are 0 until they are set."""
         self.rows.append(np.zeros(PLACES, np.int64))
-        return self.rows[-1]
+        self.set(numbers)
+
+    def set(self, numbers: Mapping[int, int]) -> None:
+        """Set places of the newest row."""
+        for place, number in numbers.items():
+            self.rows[-1][place] = number
 
     def put(self, place: int, array: Array) -> None:
         """Store an array at ``place`` of the newest row."""
@@ -78,6 +87,11 @@ class Packer:
         padded = -(-values.size // _ALIGNED) * _ALIGNED
         self.arrays.append(np.pad(values, (0, padded - values.size)))
         self.size += padded
+
+    def put_linear(self, place: int, matrix: Array, bias: Array) -> None:
+        """Store a matrix at ``place`` of the newest row, and its bias at the place behind."""
+        self.put(place, matrix)
+        self.put(place + 1, bias)
 
     def put_numbers(self, **numbers: float) -> None:
         """Store epsilons and the cap of the newest row, see `layout.EPS_NORM`."""

@@ -78,12 +78,9 @@ def pack(options: StackOptions, weights: Mapping[str, NDArray[Any]], length: int
     model, packer = Part(weights, "", used), Packer()
     kernel, stack = model["embedding/kernel"], model.part("xlstm")
     width = kernel.shape[1]
-    network = packer.new_row()
-    network[at.FEATURES], network[at.WIDTH] = kernel.shape
-    network[at.BARS], network[at.CHUNK] = length, CHUNK
-    network[at.KIND] = _FINAL_NORMS[options.final_norm]
-    packer.put(at.UP, kernel)
-    packer.put(at.UP_BIAS, model["embedding/bias"])
+    packer.new_row({at.KIND: _FINAL_NORMS[options.final_norm], at.BARS: length, at.CHUNK: CHUNK})
+    packer.set({at.FEATURES: kernel.shape[0], at.WIDTH: width})
+    packer.put_linear(at.UP, kernel, model["embedding/bias"])
     _pack_head(packer, model, options)
     needed = [
         _PACK[kind](packer, stack.part(f"block_{index}"), options, f"block_{index}")
@@ -110,5 +107,4 @@ def _pack_head(packer: Packer, model: Part, options: StackOptions) -> None:
     else:
         scale, shift, eps = np.ones(width), np.zeros(width), 0.0
     packer.put_numbers(norm=eps)
-    packer.put(at.DOWN, (kernel * scale[:, None]).T)
-    packer.put(at.DOWN_BIAS, bias + shift @ kernel)
+    packer.put_linear(at.DOWN, (kernel * scale[:, None]).T, bias + shift @ kernel)

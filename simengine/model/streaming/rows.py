@@ -7,18 +7,21 @@ import numpy as np
 from simengine.model.streaming.compiling import compiled, matrix, outlined, row, stay_apart
 from simengine.model.streaming.layout import (
     ACTIVATION,
+    BAND,
+    CONV,
+    CONV_BIAS,
+    CONV_STATE,
     FFN,
     FFN_DOWN,
-    FFN_DOWN_BIAS,
     FFN_UP,
-    FFN_UP_BIAS,
     GELU,
     RELU,
     RELU_SQUARED,
     SIGMOID,
     SWISH,
+    TAPS,
 )
-from simengine.model.streaming.linear import add_to_each, product, spread
+from simengine.model.streaming.linear import add_projection, project
 from simengine.model.streaming.maths import exp, gelu, sigmoid, silu
 from simengine.types import Float32Array, IntArray
 
@@ -36,16 +39,17 @@ def _input(x: Float32Array, t: int, history: Float32Array) -> Float32Array:
 
 @outlined
 def convolve(
-    x: Float32Array, kernel: Float32Array, bias: Float32Array, history: Float32Array, out: Float32Array
+    x: Float32Array, block: IntArray, weights: Float32Array, state: Float32Array, out: Float32Array
 ) -> None:
     """Write silu of the causal convolution of the first W columns of x; the history takes the new rows in.
 
-    With K taps ``out[t] = silu(bias + sum_j kernel[j] x[t - (K - 1) + j])``. kernel and history (K, W),
-    bias (W,), out (T, W); the history holds the K inputs before x, oldest first. With K = 0 out is x.
+    With K taps ``out[t] = silu(bias + sum_j kernel[j] x[t - (K - 1) + j])``, out (T, W). The history, in the
+    state, holds the K inputs before x, oldest first. With K = 0 out is x.
     """
     stay_apart()
-    rows, width = out.shape
-    taps = kernel.shape[0]
+    (rows, width), taps = out.shape, block[TAPS]
+    kernel, bias = matrix(weights, block[CONV], taps, width), row(weights, block[CONV_BIAS], width)
+    history = matrix(state, block[CONV_STATE], taps, width)
     for t in range(rows):
         y = row(out, t * width, width)
         if taps == 0:
@@ -69,15 +73,18 @@ def convolve(
 
 
 @outlined
-def banded(x: Float32Array, bands: Float32Array, bias: Float32Array, out: Float32Array) -> None:
+def project_banded(
+    x: Float32Array, block: IntArray, weights: Float32Array, place: int, out: Float32Array
+) -> None:
     """Write ``out[t, j] = bias[j] + sum_d bands[d, j] x[t, j + d - b + 1]``, d from 0 to 2 b - 2.
 
-    A product with a block-diagonal matrix of blocks of b channels, by diagonals: the loops run over all
-    channels instead of the few of a block. The first W columns of x count; out (T, W).
+    The bands are at ``place``, the bias behind. A product with a block-diagonal matrix of blocks of b
+    channels, by diagonals: the loops run over all channels instead of the few of a block. The first W columns
+    of x count; out (T, W).
     """
     stay_apart()
-    rows, width = out.shape
-    count = bands.shape[0]
+    (rows, width), count = out.shape, 2 * block[BAND] - 1
+    bands, bias = matrix(weights, block[place], count, width), row(weights, block[place + 1], width)
     reach = count // 2
     for t in range(rows):
         y = row(out, t * width, width)
@@ -127,12 +134,9 @@ def feed_forward(
 ) -> None:
     """Add the gated feed-forward net of ``normed`` to x, both (T, D)."""
     stay_apart()
-    rows, width = x.shape
-    inner = block[FFN]
+    rows, inner = x.shape[0], block[FFN]
     hidden = matrix(scratch, 0, rows, 2 * inner)
     active = matrix(scratch, 2 * rows * inner, rows, inner)
-    spread(row(weights, block[FFN_UP_BIAS], 2 * inner), hidden)
-    product(normed, 0, matrix(weights, block[FFN_UP], width, 2 * inner), 0, hidden)
+    project(normed, block, weights, FFN_UP, hidden)
     gated(hidden, block[ACTIVATION], active)
-    add_to_each(row(weights, block[FFN_DOWN_BIAS], width), x)
-    product(active, 0, matrix(weights, block[FFN_DOWN], inner, width), 0, x)
+    add_projection(active, block, weights, FFN_DOWN, x)

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 from simengine.model.streaming.compiling import compiled, matrix, outlined, row, stay_apart
 from simengine.model.streaming.layout import (
-    CONV,
-    CONV_BIAS,
-    CONV_STATE,
     EPS_HEADS,
     EPS_NORM,
     FFN,
@@ -26,14 +21,18 @@ from simengine.model.streaming.layout import (
     STATE_H,
     STATE_M,
     STATE_N,
-    TAPS,
 )
-from simengine.model.streaming.linear import normalise, product, spread, vector_product
+from simengine.model.streaming.linear import (
+    behind,
+    normalise_heads,
+    normalise_rows,
+    product,
+    spread,
+    vector_product,
+)
 from simengine.model.streaming.maths import exp, log_sigmoid, sigmoid, tanh
 from simengine.model.streaming.rows import convolve, feed_forward
 from simengine.types import Float32Array, IntArray
-
-f4 = np.float32
 
 
 class Cells(NamedTuple):
@@ -52,12 +51,11 @@ def prepare(
     """Write norm(x), (T, D)."""
     stay_apart()
     rows, width = x.shape
-    scale, eps = row(weights, block[NORM], width), weights[block[NUMBERS] + EPS_NORM]
+    scale = row(weights, block[NORM], width)
+    normalise_rows(x, weights[block[NUMBERS] + EPS_NORM], normed)
     for t in range(rows):
-        y = row(normed, t * width, width)
-        normalise(row(x, t * width, width), eps, y)
         for j in range(width):
-            y[j] *= scale[j]
+            normed[t, j] *= scale[j]
 
 
 @compiled
@@ -139,11 +137,9 @@ def finish(
     """Let the memory take in T bars and add the block's output to the last ``reads`` rows of x, (T, D)."""
     stay_apart()
     rows, width = x.shape
-    heads, taps = block[HEADS], block[TAPS]
-    size = width // heads
+    heads, scale = block[HEADS], row(weights, block[SCALE], width)
     convolved, gates = matrix(scratch, 0, rows, width), matrix(scratch, rows * width, rows, 4 * width)
-    kernel, history = matrix(weights, block[CONV], taps, width), matrix(state, block[CONV_STATE], taps, width)
-    convolve(normed, kernel, row(weights, block[CONV_BIAS], width), history, convolved)
+    convolve(normed, block, weights, state, convolved)
     _gates(normed, convolved, block, weights, gates)
     cells = Cells(
         row(state, block[STATE_H], width),
@@ -152,18 +148,12 @@ def finish(
         row(state, block[STATE_M], width),
     )
     hidden = matrix(scratch, 5 * rows * width, reads, width)
-    _recur(gates, matrix(weights, block[RECURRENT], width, 4 * size), cells, hidden)
+    _recur(gates, matrix(weights, block[RECURRENT], width, 4 * (width // heads)), cells, hidden)
+    normalise_heads(hidden, heads, weights[block[NUMBERS] + EPS_HEADS])
     out = matrix(x, (rows - reads) * width, reads, width)
-    scale, eps = row(weights, block[SCALE], width), weights[block[NUMBERS] + EPS_HEADS]
     for t in range(reads):
-        for head in range(heads):
-            part = row(hidden, t * width + head * size, size)
-            normalise(part, eps, part)
         for j in range(width):
             out[t, j] += hidden[t, j] * scale[j]
     if block[FFN]:
-        eps = weights[block[NUMBERS] + EPS_NORM]
-        for t in range(reads):
-            normalise(row(out, t * width, width), eps, row(hidden, t * width, width))
-        used = (5 * rows + reads) * width
-        feed_forward(out, hidden, block, weights, row(scratch, used, scratch.shape[0] - used))
+        normalise_rows(out, weights[block[NUMBERS] + EPS_NORM], hidden)
+        feed_forward(out, hidden, block, weights, behind(scratch, (5 * rows + reads) * width))

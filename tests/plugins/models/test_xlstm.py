@@ -70,7 +70,7 @@ def test_every_option_of_the_network_reaches_it():
     options = {
         "embedding": 12,
         "heads": 2,
-        "blocks": ("mlstm_large", "slstm"),
+        "blocks": ("mlstm", "slstm"),
         "dropout": 0.2,
         "block_dropout": 0.3,
         "recurrent_dropout": 0.4,
@@ -81,7 +81,7 @@ def test_every_option_of_the_network_reaches_it():
         "stateful": True,
     }
     architecture = Xlstm(**options).build(5, 8, seed=1).architecture
-    assert {name: architecture[name] for name in options} == {**options, "blocks": ["mlstm_large", "slstm"]}
+    assert {name: architecture[name] for name in options} == {**options, "blocks": ["mlstm", "slstm"]}
 
 
 def test_every_option_of_the_training_reaches_it():
@@ -180,6 +180,12 @@ def test_stateful_training_is_reproducible_and_scores_do_not_depend_on_what_is_a
             {"blocks": ("mlstm",), "recurrent_dropout": 0.2},
             "recurrent_dropout 0.2 has no slstm block to act on; add one or set it to 0",
         ),
+        (
+            {"blocks": ("mlstm_large",), "conv_kernel": 4},
+            "conv_kernel 4 has no mlstm or slstm block to act on; add one or set it to 0",
+        ),
+        ({"qkv_block": 8}, "qkv_block 8 has no mlstm block to act on; add one or leave it out"),
+        ({"chunk": 32}, "chunk 32 acts in stateful training only; set stateful to true or leave it out"),
         (
             {"kernels": "native", "jit_compile": True},
             "kernels native cannot be compiled with XLA; set kernels to tensorflow or jit_compile to auto",
