@@ -5,16 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from simengine.config.load import from_tree, to_tree
-from simengine.config.messages import line
 from simengine.config.schema import ComponentRef, Config
-from simengine.errors import ConfigError, unknown_name
+from simengine.errors import ConfigError
 from simengine.plugin.kinds import KINDS
 from simengine.plugin.registry import Registry
-
-RESERVED: dict[str, str] = {
-    "training.smote": "smote",
-}
-"""Places of kinds that have no component in this version; only null or an empty list is valid there."""
 
 
 def check_config(config: Config, registry: Registry) -> Config:
@@ -37,9 +31,6 @@ def check_config(config: Config, registry: Registry) -> Config:
     """
     tree = to_tree(config)
     errors = []
-    for place, ref in _reserved(config):
-        text = f"{unknown_name(RESERVED[place.rstrip('.0123456789')], ref.type, ())} in this version"
-        errors.append(line(config.locate, place, text))
     for kind in KINDS.values():
         for place, ref in refs_at(config, kind.where):
             try:
@@ -64,10 +55,6 @@ def refs_at(config: Config, where: str) -> list[tuple[str, ComponentRef]]:
     if isinstance(value, ComponentRef):
         return [(where, value)]
     return [(f"{where}.{row}", item) for row, item in enumerate(value)]
-
-
-def _reserved(config: Config) -> list[tuple[str, ComponentRef]]:
-    return [found for where in RESERVED for found in refs_at(config, where)]
 
 
 def _put(tree: Any, place: str, value: Any) -> None:  # noqa: ANN401
