@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from simengine.model.base import Mode
+from simengine.model.call_checks import require_inputs
 
 if TYPE_CHECKING:
     from simengine.model.mlstm import MLSTM
@@ -31,12 +32,6 @@ def runs_fused(layer: MLSTM | SLSTM, mode: Mode) -> bool:
     return int(getattr(layer, "groups", options.heads)) % int(options.heads) == 0
 
 
-def _require_width(layer: MLSTM | SLSTM, width: int, x: tf.Tensor) -> None:
-    """Refuse inputs of another width than the layer's: the kernels do not check the bounds of arrays."""
-    if x.shape[-1] != width:
-        raise ValueError(f"{layer.name} was built for {width} channels; received inputs of shape {x.shape}")
-
-
 def _absent(like: tf.Tensor, *shape: int) -> tf.Tensor:
     return tf.zeros(shape, like.dtype)
 
@@ -47,7 +42,7 @@ def run_mlstm(layer: MLSTM, x: tf.Tensor, mode: Mode, norm: Any = None) -> tf.Te
     from simengine.model.native.operations import mlstm
 
     inner, width = layer.down.shape
-    _require_width(layer, width, x)
+    require_inputs(layer.name, x, "B, S, D", width)  # the kernels do not check the bounds of arrays
     gate_convolved, gate_main, gate_bias = layer.folded_gates()
     bias: dict[str, Any] = {
         name: _absent(x, size) if layer.biases[name] is None else layer.biases[name]
@@ -90,7 +85,7 @@ def run_slstm(layer: SLSTM, x: tf.Tensor, mode: Mode, norm: Any = None) -> tf.Te
     from simengine.model.native.slstm_values import Masks, SLSTMWeights
 
     width = layer.recurrent.shape[0] * layer.recurrent.shape[1]
-    _require_width(layer, width, x)
+    require_inputs(layer.name, x, "B, S, D", width)  # the kernels do not check the bounds of arrays
     i, f, z, o = (tf.convert_to_tensor(gate) for gate in layer.gates)
     weights = SLSTMWeights(
         norm=_absent(x, 0) if norm is None else norm,
