@@ -77,7 +77,8 @@ def replicate_sums(sums: FloatArray, starts: IntArray, block: int) -> FloatArray
     out = np.empty((len(starts), sums.shape[1]))
     for row, first in enumerate(starts):
         out[row] = (before[first + block] - before[first]).sum(axis=0)
-    return out * (len(sums) / (starts.shape[1] * block))
+    out *= len(sums) / (starts.shape[1] * block)
+    return out
 
 
 def interval(points: Sequence[float], replicates: Sequence[FloatArray]) -> Interval:

@@ -113,7 +113,8 @@ def _top_label_gaps(log_proba: FloatArray, labels: LabelArray) -> FloatArray:
     predicted = argmax_signals(log_proba)
     confidence = np.exp(_of_labels(log_proba, predicted)[:, 0])
     bins = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
-    return np.eye(BINS)[bins] * ((predicted == labels) - confidence)[:, None]
+    gaps: FloatArray = np.eye(BINS)[bins] * ((predicted == labels) - confidence)[:, None]
+    return gaps
 
 
 def _classwise_gaps(log_proba: FloatArray, labels: LabelArray) -> FloatArray:

@@ -12,7 +12,7 @@ from simengine.ablate.bootstrap import Interval, block_starts, holm, interval, r
 from simengine.ablate.plan import Cell
 from simengine.ablate.sums import METRICS, Outcome, bar_sums, metrics_of
 from simengine.errors import RunError
-from simengine.types import FloatArray, IntArray
+from simengine.types import FloatArray, IntArray, LabelArray
 
 REPLICATES = 1999
 ALPHA = 0.05
@@ -149,7 +149,9 @@ class _Measured:
             raise RunError(
                 "ablate: a cell was traded on other bars than the base; run it again in a new folder"
             )
-        self.times, self.labels, self.row_time = outcome.times, outcome.labels, outcome.row_time
+        self.times: IntArray = outcome.times
+        self.labels: LabelArray = outcome.labels
+        self.row_time: IntArray = outcome.row_time
         self.other_labels = base is not None and not (
             np.array_equal(self.row_time, base.row_time) and np.array_equal(self.labels, base.labels)
         )

@@ -204,7 +204,7 @@ def outcome_of(
     equity = np.maximum(net.equity, DUST * net.equity[0])
     place = np.searchsorted(net.timestamp, orders["time"])
     notional = np.abs(orders["units"] * orders["price"]) / equity[place]
-    turnover = np.bincount(place, weights=notional, minlength=len(equity))
+    turnover: FloatArray = np.bincount(place, weights=notional, minlength=len(equity)).astype(np.float64)
     return Outcome(
         net.timestamp, test.timestamp, test.labels, test.signals, test.raw_log_proba, test.log_proba,
         test.forward_return, train_share, _log_returns(net), _log_returns(gross), turnover,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from simengine.config.schema import Config
-from simengine.plugin.check import RESERVED
 from simengine.plugin.kinds import KINDS
 from simengine.plugin.options import option_names
 from simengine.plugin.registry import Registry
@@ -28,8 +27,6 @@ def config_json_schema(registry: Registry) -> Schema:
         definitions[f"kind.{kind.name}"] = _kind_schema(registry, kind.name, definitions)
         target = {"$ref": f"#/$defs/kind.{kind.name}"}
         _replace(schema, kind.where, target)
-    for place in RESERVED:
-        _replace(schema, place, {"not": {}})
     return {"$schema": DIALECT, "title": "simengine configuration", **_without_titles(schema)}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from simengine.errors import PluginError
 from simengine.seed import stream
 from simengine.train.classes import by_target
-from simengine.train.mining import Mining
+from simengine.train.mining import Batch, Mining
 from simengine.train.objective import Objective
 from simengine.train.samples import sample_table
 from simengine.train.step import StepBatch, logits_of_ends, predict_from_ends, training_step
@@ -31,13 +31,16 @@ class StepResult(NamedTuple):
     ----------
     loss : float
         Mean loss of its rows, class weights included.
+    count : int
+        How many rows; may be 0.
     labels : int8 array, shape (n,)
-        Of its rows; n may be 0.
+        Of its rows but those that a miner put there, which say nothing about all rows.
     log_proba : float32 array, shape (n, 3)
-        Of its rows before the update.
+        Of the same rows, before the update.
     """
 
     loss: float
+    count: int
     labels: LabelArray
     log_proba: Float32Array
 
@@ -96,7 +99,7 @@ class WindowFeed:
         objective, mixed = Objective.of(context), self.table.mixed
         self._step = training_step(self.model, update, objective, context.augment, size, mixed=mixed, jit=jit)
 
-    def batches(self, epoch: int) -> list[IntArray]:
+    def batches(self, epoch: int) -> list[Batch]:
         """Return row ids of the sample table: the balancer's, with the miner's among them.
 
         Raises
@@ -112,19 +115,22 @@ class WindowFeed:
             for rows in context.balancer.epoch(table.labels, table.groups, epoch, rng, context.batch_size)
         ]
         _check_batches(context.balancer, batches, len(table))
-        return batches if self.mining is None else self.mining.mix_in(batches, epoch)
+        if self.mining is None:
+            return [Batch.of(rows) for rows in batches]
+        return self.mining.mix_in(batches, epoch)
 
-    def step(self, batch: IntArray, class_weights: FloatArray, rate: float) -> StepResult:
+    def step(self, batch: Batch, class_weights: FloatArray, rate: float) -> StepResult:
         """Train on the rows with some ids."""
+        rows, n = batch.rows, len(batch.rows)
         # Short batches are filled up with rows of weight zero: one shape, one compilation.
-        filled = np.resize(batch, max(len(batch), self.context.batch_size))
+        filled = np.resize(rows, max(n, self.context.batch_size))
         ends, partners = self.table.ends(filled)
         labels = self.table.labels[filled].astype(np.int32)
-        shares = np.full(len(filled), 1 / len(batch), np.float32)
-        shares[len(batch) :] = 0.0
+        shares = np.full(len(filled), 1 / n, np.float32)
+        shares[n:] = 0.0
         alpha = class_weights.astype(np.float32) if self._by_target else np.ones(N_CLASSES, np.float32)
-        weights = (np.ones(N_CLASSES) if self._by_target else class_weights)[labels] / len(batch)
-        weights[len(batch) :] = 0.0
+        weights = (np.ones(N_CLASSES) if self._by_target else class_weights)[labels] / n
+        weights[n:] = 0.0
         self._number += 1
         seed = stream(self.context.seed, "augment", self._epoch, self._number).integers(2**31, size=2)
         loss, scores = self._step(
@@ -134,7 +140,8 @@ class WindowFeed:
                 np.float32(self._epoch), seed.astype(np.int32), np.float32(rate),
             ),
         )  # fmt: skip
-        return StepResult(float(loss), self.table.labels[batch], scores.numpy()[: len(batch)])
+        own = ~batch.mined
+        return StepResult(float(loss), n, self.table.labels[rows[own]], scores.numpy()[:n][own])
 
     def logits(self, windows: WindowSet) -> Float32Array:
         """Return the logits (n, 3) of windows."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,26 @@ if TYPE_CHECKING:
     from simengine.plugin.kinds import Miner
 
 logger = get_logger(__name__)
+
+
+class Batch(NamedTuple):
+    """Rows of one step.
+
+    Parameters
+    ----------
+    rows : int64 array, shape (B,)
+        Ids of rows of the sample table.
+    mined : bool array, shape (B,)
+        Which of them the miner put there; the others are the balancer's.
+    """
+
+    rows: IntArray
+    mined: np.ndarray[Any, np.dtype[np.bool_]]
+
+    @classmethod
+    def of(cls, rows: IntArray) -> Batch:
+        """Return a batch that the balancer alone made."""
+        return cls(rows, np.zeros(len(rows), np.bool_))
 
 
 class Mining:
@@ -73,7 +93,7 @@ class Mining:
             rows=dict(zip(CLASS_NAMES, counts.tolist(), strict=True)),
         )
 
-    def mix_in(self, batches: list[IntArray], epoch: int) -> list[IntArray]:
+    def mix_in(self, batches: list[IntArray], epoch: int) -> list[Batch]:
         """Return the batches with the miner's share of their rows, at random places, replaced.
 
         Hard rows come in random order, all of them once before any comes again.
@@ -85,13 +105,15 @@ class Mining:
         counts = [round(share * len(rows)) for rows in batches]
         needed = sum(counts)
         if needed == 0 or len(self.pool) == 0:
-            return batches
+            return [Batch.of(rows) for rows in batches]
         rng = stream(self.seed, "miner", epoch)
         passes = [rng.permutation(self.pool) for _ in range(-(-needed // len(self.pool)))]
         hard, taken, mixed = np.concatenate(passes), 0, []
         for rows, count in zip(batches, counts, strict=True):
             changed = rows.astype(np.int64)  # a copy: the balancer's own array stays as it is
-            changed[rng.choice(len(rows), count, replace=False)] = hard[taken : taken + count]
+            mined = np.zeros(len(rows), np.bool_)
+            mined[rng.choice(len(rows), count, replace=False)] = True
+            changed[mined] = hard[taken : taken + count]
             taken += count
-            mixed.append(changed)
+            mixed.append(Batch(changed, mined))
         return mixed

@@ -71,13 +71,20 @@ def sample_table(train: WindowSet, context: TrainContext) -> SampleTable:
     """
     n = len(train)
     own = np.arange(n, dtype=np.int64)
-    added = _synthetic(train, context)
+    added = synthetic_rows(train, context)
     first, second = np.concatenate([own, added.first]), np.concatenate([own, added.second])
     mix = np.concatenate([np.zeros(n, np.float32), added.mix.astype(np.float32)])
     return SampleTable(train, first, second, mix, train.labels[first], train.groups[first].astype(np.int64))
 
 
-def _synthetic(train: WindowSet, context: TrainContext) -> Synthetic:
+def synthetic_rows(train: WindowSet, context: TrainContext) -> Synthetic:
+    """Return the pairs that ``training.smote`` adds; none without it.
+
+    Raises
+    ------
+    PluginError
+        When the smote component breaks its contract.
+    """
     if context.smote is None:
         none = np.zeros(0, np.int64)
         return Synthetic(none, none, np.zeros(0, np.float32), {})

@@ -100,7 +100,7 @@ class LaneFeed:
             state = self.shape.renewed(state, self.initial, batch.fresh)
         if n == 0:
             _, self.state = self._carry(self.matrix, batch.rows, state)
-            return StepResult(0.0, np.zeros(0, np.int8), np.zeros((0, N_CLASSES), np.float32))
+            return StepResult(0.0, 0, np.zeros(0, np.int8), np.zeros((0, N_CLASSES), np.float32))
         shares = np.where(counts, self._share, 0.0)
         alpha, weights = class_weights, shares
         if not self._by_target:
@@ -119,7 +119,7 @@ class LaneFeed:
         )
         total, log_proba, self.state = self._step(self.matrix, rows, state)
         mean = float(total) / (n * self._share)
-        return StepResult(mean, batch.labels[counts].astype(np.int8), log_proba.numpy()[counts])
+        return StepResult(mean, n, batch.labels[counts].astype(np.int8), log_proba.numpy()[counts])
 
     def logits(self, windows: WindowSet) -> Float32Array:
         """Return the logits (n, 3) at the window ends."""

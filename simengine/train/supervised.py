@@ -184,7 +184,7 @@ class _Training:
             if not math.isfinite(result.loss):
                 raise RunError(_diverged(result.loss, epoch, number, context))
             results.append(result)
-            total, done = total + result.loss * len(result.labels), done + len(result.labels)
+            total, done = total + result.loss * result.count, done + result.count
             seconds = (time.perf_counter() - began) / number * len(batches)
             context.progress.advance(
                 1,
@@ -195,7 +195,7 @@ class _Training:
         record = self._validated(epoch, total / done, rate)
         self.state.history.append(record)
         if context.reweighter is not None:
-            labels, scores = (np.concatenate(column) for column in list(zip(*results, strict=True))[1:])
+            labels, scores = (np.concatenate(column) for column in list(zip(*results, strict=True))[2:])
             weights = context.reweighter.update(labels, scores.astype(np.float64), epoch)
             self.state.class_weights = checked_class_weights(context.reweighter, weights)
         self._mine(epoch)

@@ -42,7 +42,7 @@ def test_unknown_verb_is_one_line_with_the_nearest(simengine):
         2,
         "",
         "simengine: unknown verb 'rnu' (did you mean 'run'?); known: run, train, backtest, sweep, tune, "
-        "compare, explain, report, check, plugins, data (see: simengine --help)\n",
+        "ablate, compare, explain, report, check, plugins, data (see: simengine --help)\n",
     )
 
 

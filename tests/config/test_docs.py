@@ -10,7 +10,6 @@ from simengine.config import strict_yaml
 from simengine.config.load import load_config, to_tree
 from simengine.config.schema import Config
 from simengine.errors import ConfigError
-from simengine.plugin.check import RESERVED
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
@@ -38,13 +37,6 @@ def test_every_key_is_there_with_its_default(section):
             assert re.search(rf"`{key}` {re.escape(plainly(default))}(?=[,;: ]|$)", text), key
     else:
         assert text.replace("`", "").partition(";")[0] == plainly(value)
-
-
-@pytest.mark.parametrize("place", RESERVED)
-def test_every_place_without_a_component_is_named(place):
-    section, key = place.split(".")
-    sentence = re.search(r"No component exists\s+yet for (.*?):", PAGE, re.S)[1]
-    assert f"`{place}`" in sentence or (section == "training" and f"`{key}`" in sentence)
 
 
 def test_limits_of_yaml_are_the_real_ones():

@@ -90,5 +90,5 @@ def test_bad_bars_leave_no_run_directory(root, tmp_path):
 def test_a_model_without_any_opinion_runs_too(root, tmp_path, caplog):
     overrides = ("data.source.symbols=1", "data.source.bars=3000", "model=prior")
     metrics = api.run(root / "config.yaml", overrides=overrides, out=tmp_path).metrics
-    assert "decision prior_matched: cannot reach the shares" in caplog.text
+    assert "decision prior_matched: on validation it cannot reach the shares" in caplog.text
     assert metrics["classification"]["test"]["sign_auc"] == 0.5

@@ -35,7 +35,8 @@ def test_it_is_due_after_the_first_epoch_and_then_every_few_but_not_after_the_la
 
 def test_before_the_first_selection_batches_stay_as_they_are():
     batches = [np.arange(8), np.arange(8, 12)]
-    assert Mining(Worst(), 7, 4).mix_in(batches, 1) is batches
+    mixed = Mining(Worst(), 7, 4).mix_in(batches, 1)
+    assert all(batch.rows is rows and not batch.mined.any() for batch, rows in zip(mixed, batches, strict=True))
 
 
 @given(
@@ -51,9 +52,10 @@ def test_each_batch_has_its_share_of_hard_rows_and_none_comes_twice_before_all_c
     # Ids that no hard row has, so that replaced places can be told.
     easy = [np.full(size, 5) for size in sizes]
     mixed = mining.mix_in(easy, epoch)
-    replaced = [rows[rows != 5] for rows in mixed]
+    replaced = [rows[rows != 5] for rows, _ in mixed]
+    assert all((mined == (rows != 5)).all() for rows, mined in mixed)
     assert [len(rows) for rows in replaced] == [round(share * size) for size in sizes]
-    assert [len(rows) for rows in mixed] == sizes
+    assert [len(rows) for rows, _ in mixed] == sizes
     drawn = np.bincount(np.concatenate(replaced), minlength=100)[mining.pool]
     assert drawn.max() - drawn.min() <= 1
     assert all((rows == 5).all() for rows in easy)
@@ -62,8 +64,10 @@ def test_each_batch_has_its_share_of_hard_rows_and_none_comes_twice_before_all_c
 def test_epochs_place_them_elsewhere_and_a_seed_repeats_them():
     batches = [np.arange(32), np.arange(32, 64)]
     first, again = (selected(Worst()).mix_in(batches, 2) for _ in range(2))
-    np.testing.assert_array_equal(first, again)
-    assert (np.array(selected(Worst()).mix_in(batches, 3)) != np.array(first)).any()
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one.rows, other.rows)
+    later = selected(Worst()).mix_in(batches, 3)
+    assert any((one.rows != other.rows).any() for one, other in zip(first, later, strict=True))
 
 
 @pytest.mark.parametrize(

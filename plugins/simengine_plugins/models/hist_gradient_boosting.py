@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from simengine import Component, hookimpl
 from simengine.errors import ConfigError
 from simengine.seed import integer
 from simengine.train.classes import checked_class_weights, class_counts
-from simengine.types import EpochRecord, Float32Array, FloatArray, IntArray
+from simengine.types import EpochRecord, Float32Array, FloatArray, IntArray, LabelArray
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -36,7 +38,7 @@ class HistGradientBoosting:
     kept as plain arrays and give scikit-learn's raw scores to the last bit.
     """
 
-    uses: frozenset[str] = frozenset({"reweighter"})
+    uses: frozenset[str] = frozenset({"reweighter", "smote"})
 
     def __init__(
         self,
@@ -81,15 +83,17 @@ class HistGradientBoosting:
         if context.reweighter is not None:
             weights = context.reweighter.start(train.labels)
             class_weights = checked_class_weights(context.reweighter, weights)
-        row_weights = class_weights[train.labels]
-        context.progress.start("train", 1)
-        try:
-            rows, kept = self._grow(train, val, row_weights, integer(context.seed, "model"))
-            context.progress.advance(1, iterations=kept)
-        finally:
-            context.progress.stop()
-        log_proba = log_softmax(self._scores(rows))
-        own = -log_proba[np.arange(len(rows)), train.labels]
+        with tempfile.TemporaryDirectory(prefix="simengine-") as scratch:
+            rows, labels = self._table(train, context, Path(scratch))
+            row_weights = class_weights[labels]
+            context.progress.start("train", 1)
+            try:
+                kept = self._grow(rows, labels, val, row_weights, integer(context.seed, "model"))
+                context.progress.advance(1, iterations=kept)
+            finally:
+                context.progress.stop()
+            log_proba = log_softmax(self._scores(rows))
+        own = -log_proba[np.arange(len(labels)), labels]
         train_loss = float((own * row_weights).mean())
         record = epoch_record(
             self.predict_logits(val), val.labels, [], train_loss, self.learning_rate, class_weights
@@ -97,12 +101,24 @@ class HistGradientBoosting:
         context.on_epoch(record)
         return [record]
 
+    def _table(
+        self, train: WindowSet, context: TrainContext, scratch: Path
+    ) -> tuple[Float32Array, LabelArray]:
+        """Return rows and labels; with synthetic windows as a file, which only this training needs."""
+        from simengine.data.spill import spill
+        from simengine.train.samples import synthetic_rows
+
+        if context.smote is None:
+            return self._flat(train, slice(None), None), train.labels
+        added = synthetic_rows(train, context)
+        rows = spill(added, train, scratch / "windows.npy", lags=self.lags)
+        return rows, added.labels(train.labels)
+
     def _grow(
-        self, train: WindowSet, val: WindowSet, row_weights: FloatArray, seed: int
-    ) -> tuple[Float32Array, int]:
+        self, rows: Float32Array, labels: LabelArray, val: WindowSet, row_weights: FloatArray, seed: int
+    ) -> int:
         from sklearn.ensemble import HistGradientBoostingClassifier
 
-        rows = self._flat(train, slice(None), None)
         booster = HistGradientBoostingClassifier(
             learning_rate=self.learning_rate,
             max_iter=self.max_iter,
@@ -117,11 +133,11 @@ class HistGradientBoosting:
         )
         # Equal weights are no weights, and with weights scikit-learn bins the features some 20 times slower.
         weights = None if np.all(row_weights == 1.0) else row_weights
-        booster.fit(rows, train.labels, weights, X_val=self._flat(val, slice(None), None), y_val=val.labels)
+        booster.fit(rows, labels, weights, X_val=self._flat(val, slice(None), None), y_val=val.labels)
         # Entry 0 is the score before the first tree.
         kept = int(np.argmax(booster.validation_score_))
         self._keep(booster, kept)
-        return rows, kept
+        return kept
 
     def _keep(self, booster: HistGradientBoostingClassifier, iterations: int) -> None:
         trees = [tree.nodes for stage in booster._predictors[:iterations] for tree in stage]
