@@ -108,7 +108,7 @@ def calls(name: str, train: WindowSet) -> dict[str, Callable[[], Any]]:
     batch, weights = tf.constant(train.gather(rows)), np.ones(3)
     forward = tf.function(lambda x: model(x, training=False), jit_compile=jit)
     return {
-        "training": lambda: feed.step(rows, weights, 1e-3),
+        "training": lambda: feed.step(Batch.of(rows), weights, 1e-3),
         "inference": lambda: forward(batch).numpy(),
     }
 

@@ -96,7 +96,10 @@ def units_of(base: Config, cells: Sequence[Cell], seeds: Sequence[int], ends: Se
 
 
 def _split(base: Config, end: float) -> dict[str, Any]:
-    return {**base.split.model_dump(), "until": end}
+    """Return the split of a fold: val and test as long as in the base, train what is left before them."""
+    whole = base.split
+    val, test = whole.val / end, whole.test / end
+    return {**whole.model_dump(), "train": 1 - val - test, "val": val, "test": test, "until": end}
 
 
 def run_unit(unit: Unit, registry: Registry, folder: Path, progress: Progress) -> None:

@@ -31,7 +31,7 @@ class StepResult(NamedTuple):
     ----------
     loss : float
         Mean loss of its rows, class weights included.
-    count : int
+    rows : int
         How many rows; may be 0.
     labels : int8 array, shape (n,)
         Of its rows but those that a miner put there, which say nothing about all rows.
@@ -40,7 +40,7 @@ class StepResult(NamedTuple):
     """
 
     loss: float
-    count: int
+    rows: int
     labels: LabelArray
     log_proba: Float32Array
 

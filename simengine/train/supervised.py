@@ -184,7 +184,7 @@ class _Training:
             if not math.isfinite(result.loss):
                 raise RunError(_diverged(result.loss, epoch, number, context))
             results.append(result)
-            total, done = total + result.loss * result.count, done + result.count
+            total, done = total + result.loss * result.rows, done + result.rows
             seconds = (time.perf_counter() - began) / number * len(batches)
             context.progress.advance(
                 1,

@@ -36,7 +36,9 @@ def test_it_is_due_after_the_first_epoch_and_then_every_few_but_not_after_the_la
 def test_before_the_first_selection_batches_stay_as_they_are():
     batches = [np.arange(8), np.arange(8, 12)]
     mixed = Mining(Worst(), 7, 4).mix_in(batches, 1)
-    assert all(batch.rows is rows and not batch.mined.any() for batch, rows in zip(mixed, batches, strict=True))
+    assert all(
+        batch.rows is rows and not batch.mined.any() for batch, rows in zip(mixed, batches, strict=True)
+    )
 
 
 @given(
