@@ -101,6 +101,8 @@ def calls(name: str, train: WindowSet) -> dict[str, Callable[[], Any]]:
     """Return one training step and one inference of a batch that is always the same."""
     import tensorflow as tf
 
+    from simengine.train.mining import Batch
+
     make, jit = MODELS[name]
     model = make()
     feed = feed_of(model, train, jit=jit)
