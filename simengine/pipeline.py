@@ -95,6 +95,8 @@ def run(
             tables.write_parquet(run_dir / infer.PREDICTIONS, table)
         with session.stage("judge"):
             metrics = judge.judge_model(parts, prepared, val, test)
+            metrics |= judge.judge_stages(config.inference, parts, val, test)
+            metrics["prior_tilt"] = learn.prior_tilt(parts, prepared).to_dict()
         if backtest:
             with session.stage("backtest"):
                 trading = trade.trade_test(config.backtest, parts, prepared, test, registry)

@@ -28,7 +28,9 @@ __all__ = [
     "fit_inference",
     "floor_log_proba",
     "log_softmax",
+    "pool",
     "score",
+    "score_views",
 ]
 
 
@@ -55,7 +57,7 @@ def score(
     raw_log_proba : float64 array, shape (n, 3)
         Log-softmax of the plain model's logits.
     log_proba : float64 array, shape (n, 3)
-        ``log(sum_v w_v softmax_v / sum_v w_v)``, floored at 1e-7 and renormalised.
+        Of `pool`.
 
     Raises
     ------
@@ -66,16 +68,46 @@ def score(
     PluginError
         If the model returns another shape or values that are not finite.
     """
+    raw, seen = score_views(model, windows, views)
+    return raw, pool(seen, views)
+
+
+def score_views(
+    model: Model, windows: WindowSet, views: Sequence[TestTimeTransform]
+) -> tuple[FloatArray, FloatArray]:
+    """Return the scores of a model on plain windows (n, 3), and under each test-time view (n, V, 3).
+
+    Arguments and errors are those of `score`.
+    """
     if not views:
         raise ConfigError("inference.tta: expected one view or more, received none; use [identity]")
     if len(windows) == 0:
         raise DataError("predict: there is no window to score")
     raw = log_softmax(_logits(model, windows, None))
-    pooled = np.zeros_like(raw)
-    for view in views:
-        plain = getattr(view, "is_identity", False)
-        pooled += view.weight * np.exp(raw if plain else log_softmax(_logits(model, windows, view)))
-    return raw, as_log_proba(pooled / sum(view.weight for view in views))
+    seen = [
+        raw if getattr(view, "is_identity", False) else log_softmax(_logits(model, windows, view))
+        for view in views
+    ]
+    return raw, np.stack(seen, axis=1)
+
+
+def pool(view_log_proba: FloatArray, views: Sequence[TestTimeTransform]) -> FloatArray:
+    """Return the weighted mean (n, 3) of the views' probabilities, as logs.
+
+    ``log(sum_v w_v p_v / sum_v w_v)``, floored at 1e-7 and renormalised.
+
+    Parameters
+    ----------
+    view_log_proba : float64 array, shape (n, V, 3)
+        Normalised scores of each view, of `score_views`.
+    views : sequence of TestTimeTransform
+        V views.
+    """
+    weights = np.array([view.weight for view in views], np.float64)
+    pooled = np.zeros((len(view_log_proba), N_CLASSES))
+    for number, weight in enumerate(weights):
+        pooled += weight * np.exp(view_log_proba[:, number])
+    return as_log_proba(pooled / sum(weights))
 
 
 def _logits(model: Model, windows: WindowSet, view: BatchTransform | None) -> FloatArray:

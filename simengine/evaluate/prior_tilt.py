@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -64,6 +65,15 @@ class PriorTilt:
     def spread(self) -> float:
         """Largest difference in ``left`` between two classes, nats."""
         return float(-self.left.min())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data: ``by_part``, ``total``, ``left`` and ``implied_share``."""
+        return {
+            "by_part": {name: values.tolist() for name, values in self.by_part.items()},
+            "total": self.total.tolist(),
+            "left": self.left.tolist(),
+            "implied_share": self.implied_share.tolist(),
+        }
 
     def warning(self) -> str | None:
         """Return one line with the numbers when the tilt is large and nothing fitted on val follows."""

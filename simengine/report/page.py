@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simengine.report import details, summary
+from simengine.report import details, probabilities, summary
 from simengine.report.files import RunFiles, read_run
 from simengine.report.format import FILTERS
 from simengine.rundir import plain, write_text_atomic
@@ -52,6 +52,8 @@ def render(run: RunFiles) -> str:
     headings, rows = summary.classification_table(run)
     pnl_headings, pnl_rows = summary.pnl_table(run)
     fill_headings, fill_rows = summary.sensitivity_table(run)
+    stage_headings, stage_rows = probabilities.stages_table(run)
+    tilt_headings, tilt_rows = probabilities.tilt_table(run)
     return (
         environment()
         .get_template("report.html")
@@ -60,7 +62,7 @@ def render(run: RunFiles) -> str:
             run_name=run.path.name,
             facts=details.facts(run),
             cards=summary.cards(run),
-            statements=summary.statements(run),
+            statements=summary.statements(run) + probabilities.collapse(run),
             shares=summary.shares(run),
             classification_headings=headings,
             classification_rows=rows,
@@ -68,6 +70,10 @@ def render(run: RunFiles) -> str:
             pnl_rows=pnl_rows,
             fill_headings=fill_headings,
             fill_rows=fill_rows,
+            stage_headings=stage_headings,
+            stage_rows=stage_rows,
+            tilt_headings=tilt_headings,
+            tilt_rows=tilt_rows,
             backtest=run.metric("backtest") or {},
             shifts=run.metric("backtest", "random_shifts") or {},
             curves=details.curves(run),

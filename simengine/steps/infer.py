@@ -10,11 +10,11 @@ import numpy as np
 from simengine.errors import RunError
 from simengine.evaluate.logproba import as_log_proba
 from simengine.plugin.state import get_state, read_state, set_state, write_state
-from simengine.predict import apply_inference, fit_inference, score
+from simengine.predict import apply_inference, fit_inference, pool, score_views
 from simengine.report.files import CALIBRATED, RAW
 from simengine.report.files import read_predictions as predictions_of
 from simengine.steps import trade
-from simengine.types import DecisionContext, DecisionMarket, FloatArray, IntArray, LabelArray
+from simengine.types import N_CLASSES, DecisionContext, DecisionMarket, FloatArray, IntArray, LabelArray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +53,8 @@ class Scored:
         Of the plain model; after test-time views and calibration.
     signals : int8 array, shape (n,)
         Decided.
+    view_log_proba : float64 array, shape (n, V, 3)
+        Of each test-time view, not calibrated; V is 0 for rows read from the predictions of a run.
     """
 
     groups: np.ndarray[Any, np.dtype[np.int16]]
@@ -63,6 +65,7 @@ class Scored:
     raw_log_proba: FloatArray
     log_proba: FloatArray
     signals: LabelArray
+    view_log_proba: FloatArray
 
     def __len__(self) -> int:
         return len(self.groups)
@@ -147,7 +150,7 @@ def score_windows(
     parts: Parts, dataset: Dataset, windows: WindowSet, forward_return: dict[str, FloatArray]
 ) -> Scored:
     """Run the model and the test-time views; nothing is calibrated or decided yet."""
-    raw_log_proba, log_proba = score(parts.model, windows, parts.tta)
+    raw_log_proba, seen = score_views(parts.model, windows, parts.tta)
     rows = dataset.rows(windows)
     forward = np.concatenate([forward_return[symbol] for symbol in dataset.symbols])
     return Scored(
@@ -157,8 +160,9 @@ def score_windows(
         labels=windows.labels,
         forward_return=forward[windows.ends],
         raw_log_proba=raw_log_proba,
-        log_proba=log_proba,
+        log_proba=pool(seen, parts.tta),
         signals=np.full(len(windows), -1, np.int8),
+        view_log_proba=seen,
     )
 
 
@@ -197,6 +201,7 @@ def read_predictions(run_dir: RunDir, prepared: Prepared, segment: str) -> Score
         raw_log_proba=as_log_proba(table[RAW]),
         log_proba=as_log_proba(table[CALIBRATED]),
         signals=table["signal"].to_numpy(np.int8),
+        view_log_proba=np.zeros((len(windows), 0, N_CLASSES)),
     )
 
 

@@ -9,9 +9,12 @@ import numpy as np
 
 from simengine.evaluate.baselines import backtest_metrics, baseline_metrics, random_shift_percentile
 from simengine.evaluate.classification import class_prior_metrics, classification_metrics, oracle_metrics
+from simengine.evaluate.inference_stages import inference_stages
 from simengine.log import event, get_logger
+from simengine.predict import pool
 
 if TYPE_CHECKING:
+    from simengine.config.schema import Inference
     from simengine.plugin.kinds import Labeler, Source
     from simengine.steps.infer import Scored
     from simengine.steps.parts import Parts
@@ -53,6 +56,24 @@ def judge_classification(prepared: Prepared, val: Scored, test: Scored) -> dict[
         labels=rows["test"].labels, forward_return=rows["test"].forward_return, **common
     )
     return {"classification": classification, "class_prior": {"test": prior}}
+
+
+def judge_stages(inference: Inference, parts: Parts, val: Scored, test: Scored) -> dict[str, Any]:
+    """Return ``inference`` of val and test: the figures of each step from the plain model to the decision."""
+    views = [(ref.type, float(view.weight)) for ref, view in zip(inference.tta, parts.tta, strict=True)]
+    calibrator = inference.calibrator
+    found = {}
+    for name, scored in (("val", _labelled(val)), ("test", _labelled(test))):
+        found[name] = inference_stages(
+            scored.labels,
+            scored.raw_log_proba,
+            scored.view_log_proba,
+            views,
+            pooled=pool(scored.view_log_proba, parts.tta),
+            calibrated=None if calibrator is None else scored.log_proba,
+            calibrator=None if calibrator is None else calibrator.type,
+        )
+    return {"inference": found}
 
 
 def judge_oracle(source: Source, labeler: Labeler, prepared: Prepared, test: Scored) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from simengine.errors import RunError
-from simengine.evaluate.prior_tilt import total_prior_tilt
+from simengine.evaluate.prior_tilt import PriorTilt, total_prior_tilt
 from simengine.log import Progress, event, get_logger
 from simengine.plugin.state import read_state, write_state
 from simengine.rundir import RunDir, write_json
@@ -73,10 +73,13 @@ def learn(config: Config, parts: Parts, prepared: Prepared, session: Session, pr
         shutil.rmtree(run_dir / CHECKPOINT)  # as large as several models, and of no use any more
 
 
-def _log_prior_tilt(parts: Parts, prepared: Prepared) -> None:
-    """Say how far the parts of the config lean away from the label prior, and warn when it is far."""
-    tilt = total_prior_tilt(
+def prior_tilt(parts: Parts, prepared: Prepared) -> PriorTilt:
+    """Return how far the parts of the config lean away from the label prior, all together."""
+    # A balancer with quotas decides the shares of a batch, whatever rows there are to choose from.
+    quotas = hasattr(parts.balancer, "prior_tilt")
+    return total_prior_tilt(
         {
+            "training.smote": None if quotas else parts.smote,
             "training.balancer": parts.balancer,
             "training.reweighter": parts.reweighter,
             "training.loss": parts.loss,
@@ -86,13 +89,17 @@ def _log_prior_tilt(parts: Parts, prepared: Prepared) -> None:
         },
         prepared.train_share,
     )
+
+
+def _log_prior_tilt(parts: Parts, prepared: Prepared) -> None:
+    """Say how far the config leans, and warn when it is far."""
+    tilt = prior_tilt(parts, prepared)
     shares = " / ".join(f"{100 * share:.1f}" for share in tilt.implied_share)
     event(
         logger,
         "prior_tilt",
         f"prior tilt: labels are taught as SELL / HOLD / BUY {shares} %",
-        by_part={name: values.tolist() for name, values in tilt.by_part.items()},
-        total=tilt.total.tolist(),
+        **tilt.to_dict(),
     )
     warning = tilt.warning()
     if warning is not None:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from simengine.cli import app
 from simengine.config import strict_yaml
@@ -78,6 +79,12 @@ def test_presets_are_there(name):
 
 def test_every_shipped_preset_is_named():
     assert all(f"`examples/{path.name}`" in PAGE for path in (ROOT / "examples").glob("*.yaml"))
+
+
+def test_every_verb_is_there():
+    table = PAGE.split("## Verbs")[1].split("\n## ")[0]
+    told = dict.fromkeys(re.findall(r"^\| `(\w+)", table, re.M))
+    assert set(told) == set(get_command(app.app).commands)
 
 
 def test_exit_codes_are_the_real_ones():

@@ -1,3 +1,4 @@
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 
 from simengine.evaluate.baselines import RESULT_STATISTICS
 from simengine.evaluate.classification import oracle_metrics
+from simengine.types import EpochRecord
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
 
@@ -31,3 +33,8 @@ BACKTEST = (
 @pytest.mark.parametrize("name", [*oracle_names(), *BACKTEST])
 def test_every_metric_is_explained(name):
     assert f"`{name}`" in PAGE
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(EpochRecord)])
+def test_every_figure_of_an_epoch_is_explained(name):
+    assert f"`{name}`" in PAGE.split("## `history.json`")[1]

@@ -120,6 +120,22 @@ def classification(**changes: Any) -> dict[str, Any]:
 
 METRICS: dict[str, Any] = {
     "classification": {"val": classification(n=1980, nll=1.068), "test": classification()},
+    "inference": {
+        "test": [
+            {"stage": "plain", "name": None, "weight": None, "nll": 1.14, "ece": 0.121, "ace": 0.08,
+             "brier": 0.68, "argmax_share": [0.02, 0.06, 0.92]},
+            {"stage": "view", "name": "jitter", "weight": 0.5, "nll": 1.2, "ece": 0.15, "ace": 0.09,
+             "brier": 0.7, "argmax_share": [0.01, 0.04, 0.95]},
+            {"stage": "mean of views", "name": None, "weight": None, "nll": 1.13, "ece": 0.11, "ace": 0.07,
+             "brier": 0.67, "argmax_share": [0.02, 0.05, 0.93]},
+            {"stage": "calibrated", "name": "vector", "weight": None, "nll": 1.071, "ece": 0.012,
+             "ace": 0.014, "brier": 0.65, "argmax_share": [0.03, 0.08, 0.89]},
+        ],
+    },
+    "prior_tilt": {
+        "by_part": {"training.balancer": [0.1, -0.2, 0.1], "inference.decision": [None, 0.5, 0.0]},
+        "total": [None, 0.0, -0.2], "left": [None, 0.0, -0.2], "implied_share": [0.0, 0.525, 0.475],
+    },
     "oracle": {"test": {**classification(nll=1.04, skill=0.05), "skill_ratio": 0.42, "kl": 0.02}},
     "backtest": {
         "net_return": -0.0312, "gross_return": 0.0123, "cagr": -0.4, "sharpe": -1.21, "sortino": -1.6,

@@ -146,6 +146,43 @@ def test_missing_figures_are_dashes(make_run, metrics):
     assert not re.search(r"\bnan\b", words.split("Baselines same bars")[1].split("Config every")[0])
 
 
+def test_every_step_of_inference_has_its_figures(make_run):
+    words = read(write_report(make_run())).words
+    table = words.split("From the model to the decision")[1].split("NLL in nats")[0]
+    assert "plain model 1.1400 0.1210 0.0800 0.6800 2.0 % 6.0 % 92.0 %" in table
+    assert "view jitter alone; weight 0.5 in the mean 1.2000" in table
+    assert "calibrated by vector what the decision is given 1.0710" in table
+
+
+def test_prior_tilts_are_factors_around_their_mean(make_run):
+    words = read(write_report(make_run())).words
+    table = words.split("Prior tilt")[1].split("Weights, quotas")[0]
+    assert "training.balancer × 1.11 (+0.10) × 0.82 (\N{MINUS SIGN}0.20) × 1.11 (+0.10)" in table
+    # SELL is shut out by the decision.
+    assert "inference.decision \N{EN DASH} × 1.28 (+0.25) × 0.78 (\N{MINUS SIGN}0.25)" in table
+    assert "shares taught what the label prior becomes under all of them 0.0 % 52.5 % 47.5 %" in table
+
+
+@pytest.mark.parametrize(("kind", "text"), [
+    ("decision", "a decision fitted on validation (prior_matched) cures it"),
+    ("model", "no decision rule cures that"),
+    (None, None),
+])  # fmt: skip
+def test_a_collapse_of_the_kept_epoch_is_said(make_run, kind, text):
+    kept = {
+        "epoch": 1, "train_loss": 1.1, "learning_rate": 0.001, "val_nll": 1.09, "val_ece": 0.01,
+        "val_macro_f1": 0.2, "val_argmax_share": [0.01, 0.04, 0.95], "best": True, "collapse": kind,
+    }  # fmt: skip
+    later = {**kept, "epoch": 2, "best": False, "collapse": "model", "val_argmax_share": [0.0, 0.0, 1.0]}
+    words = read(write_report(make_run(history=[kept, later]))).words
+    reading = words.split("How to read it")[-1].split("Class shares")[0]
+    assert ("ollapse" in reading) == (kind is not None)
+    if text is not None:
+        assert f"{kind.capitalize()} collapse" in reading
+        assert text in reading
+        assert "SELL 1 %, HOLD 4 %, BUY 95 %" in reading
+
+
 def test_a_run_without_metrics_trades_or_epochs(make_run):
     words = read(write_report(make_run(metrics={"backtest": {}}, history=[], n_trades=0))).words
     assert "This model is not trained in epochs." in words

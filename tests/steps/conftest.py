@@ -145,6 +145,7 @@ def make_scored():
             raw_log_proba=uniform,
             log_proba=uniform,
             signals=np.ones(n, np.int8),
+            view_log_proba=uniform[:, None],
         )
         return replace(plain, **changes)
 

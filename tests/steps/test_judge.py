@@ -1,10 +1,13 @@
 """Which scores, shares and thresholds the figures of a run are made of."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from simengine.config.schema import Config
 from simengine.evaluate.classification import nll, skill
-from simengine.steps.judge import judge_classification, judge_oracle
+from simengine.steps.judge import judge_classification, judge_oracle, judge_stages
 
 
 @pytest.fixture
@@ -39,6 +42,34 @@ def test_skill_is_held_against_the_shares_of_train(prepared, val_and_test):
         expected = skill(known.log_proba, known.labels, train_share)
         assert figures["classification"][name]["skill"] == pytest.approx(expected, rel=1e-12)
     assert figures["class_prior"]["test"]["skill"] == pytest.approx(0, abs=1e-12)
+
+
+def test_the_steps_of_inference_are_those_of_labelled_rows(parts, prepared, make_scored):
+    class View:
+        def __init__(self, weight):
+            self.weight = weight
+
+    plain, other = np.log([0.6, 0.2, 0.2]), np.log([0.2, 0.2, 0.6])
+    calibrated = np.log([0.3, 0.3, 0.4])
+    scored = make_scored(
+        [0, 2, 1, -1],
+        raw_log_proba=np.tile(plain, (4, 1)),
+        view_log_proba=np.tile([plain, other], (4, 1, 1)),
+        log_proba=np.tile(calibrated, (4, 1)),
+    )
+    config = Config.model_validate(
+        {"inference": {"tta": [{"type": "identity"}, {"type": "jitter"}], "calibrator": {"type": "vector"}}}
+    )
+    two = replace(parts, tta=(View(1.0), View(3.0)))
+    found = judge_stages(config.inference, two, scored, scored)["inference"]
+    assert found["val"] == found["test"]
+    expected = {
+        "plain": (0.6, 0.2, 0.2), "identity": (0.6, 0.2, 0.2), "jitter": (0.2, 0.2, 0.6),
+        "mean of views": (0.3, 0.2, 0.5), "vector": (0.3, 0.3, 0.4),
+    }  # fmt: skip
+    assert [record["name"] or record["stage"] for record in found["test"]] == list(expected)
+    for record, proba in zip(found["test"], expected.values(), strict=True):
+        assert record["nll"] == pytest.approx(-np.log(proba).mean(), abs=1e-6)
 
 
 def test_the_exact_classifier_is_asked_about_the_same_bars_thresholds_and_window(
