@@ -17,6 +17,7 @@ import numpy as np
 from simengine.errors import PluginError
 from simengine.types import N_CLASSES, FloatArray, Signal
 
+SYNTHETIC = "training.smote"
 LARGE = math.log(1.5)
 """A tilt between two classes from which a warning is due: one is favoured half as much again."""
 
@@ -57,9 +58,7 @@ class PriorTilt:
     @property
     def implied_share(self) -> FloatArray:
         """Class prior (3,) that the total tilt turns the label prior into."""
-        with np.errstate(divide="ignore"):
-            tilted = np.exp(self.total + np.log(self.label_share))
-        return np.asarray(tilted / tilted.sum())
+        return _shifted(self.label_share, self.total)
 
     @property
     def spread(self) -> float:
@@ -100,6 +99,9 @@ def total_prior_tilt(parts: Mapping[str, object | None], label_share: FloatArray
     Cost-Sensitive Learning", 2001); for logit adjustments see Menon et al., "Long-tail learning via logit
     adjustment", 2021.
 
+    Synthetic rows change the shares before anything else does: the other parts of ``training`` are asked at
+    the shares with them, so that quotas, say, come to the same whatever rows there are to choose from.
+
     Parameters
     ----------
     parts : mapping of str to object or None
@@ -116,11 +118,16 @@ def total_prior_tilt(parts: Mapping[str, object | None], label_share: FloatArray
         A component that declares something else than three numbers below infinity.
     """
     share = np.asarray(label_share, dtype=np.float64)
-    by_part = {}
-    for name, part in parts.items():
+    by_part: dict[str, FloatArray] = {}
+    drawn_from = share
+    for name, part in sorted(parts.items(), key=lambda item: item[0] != SYNTHETIC):
         declared = getattr(part, "prior_tilt", None)
-        if declared is not None:
-            by_part[name] = _checked(name, part, declared(share.copy()))
+        if declared is None:
+            continue
+        asked = drawn_from if name.startswith("training.") else share
+        by_part[name] = _checked(name, part, declared(asked.copy()))
+        if name == SYNTHETIC:
+            drawn_from = _shifted(share, by_part[name])
     decision, calibrator = parts.get("inference.decision"), parts.get("inference.calibrator")
     corrected = bool(getattr(calibrator, "corrects_prior", False))
     taken_back = tuple(name for name in by_part if name != "inference.decision") if corrected else ()
@@ -136,6 +143,13 @@ def _checked(name: str, part: object, tilt: object) -> FloatArray:
             f"finite; received {values.tolist()}"
         )
     return values
+
+
+def _shifted(share: FloatArray, tilt: FloatArray) -> FloatArray:
+    """Return the class prior (3,) that a tilt turns another one into."""
+    with np.errstate(divide="ignore"):
+        tilted = np.exp(tilt - tilt.max() + np.log(share))
+    return np.asarray(tilted / tilted.sum())
 
 
 def _sum(tilts: Iterable[FloatArray]) -> FloatArray:

@@ -75,11 +75,9 @@ def learn(config: Config, parts: Parts, prepared: Prepared, session: Session, pr
 
 def prior_tilt(parts: Parts, prepared: Prepared) -> PriorTilt:
     """Return how far the parts of the config lean away from the label prior, all together."""
-    # A balancer with quotas decides the shares of a batch, whatever rows there are to choose from.
-    quotas = hasattr(parts.balancer, "prior_tilt")
     return total_prior_tilt(
         {
-            "training.smote": None if quotas else parts.smote,
+            "training.smote": parts.smote,
             "training.balancer": parts.balancer,
             "training.reweighter": parts.reweighter,
             "training.loss": parts.loss,

@@ -70,6 +70,27 @@ def test_weights_sampling_and_logit_adjustment_add_up():
     assert math.exp(found.spread) == pytest.approx(0.4 * 1.1 / 0.283**3 / (0.25 * 0.8 / 0.378**3))
 
 
+@pytest.mark.parametrize("part", [
+    ("training.balancer", made("balancer", "class_quota", quotas=per_class(0.4, 0.3, 0.3)), [0.4, 0.3, 0.3]),
+    ("training.reweighter", made("reweighter", "inverse_frequency", power=1.0), [1 / 3, 1 / 3, 1 / 3]),
+    ("training.loss", made("loss", "logit_adjusted"), [1 / 3, 1 / 3, 1 / 3]),
+])  # fmt: skip
+def test_synthetic_rows_are_not_counted_twice(part):
+    """Quotas and inverse frequencies reach the same shares whether or not rows were added before."""
+    name, component, expected = part
+    smote = made("smote", "chunked_smote", target=per_class(0.5, 0.3, 0.2))
+    found = total_prior_tilt({name: component, "training.smote": smote}, SHARE)
+    np.testing.assert_allclose(found.implied_share, expected, atol=1e-9)
+    assert set(found.by_part) == {name, "training.smote"}
+
+
+def test_a_decision_is_asked_at_the_label_prior():
+    smote, rule = made("smote", "chunked_smote"), made("decision", "logit_adjusted")
+    found = total_prior_tilt({"inference.decision": rule, "training.smote": smote}, SHARE)
+    expected = -np.log(SHARE) - np.log(SHARE)
+    np.testing.assert_allclose(found.total, expected - expected.max(), atol=1e-9)
+
+
 @pytest.mark.parametrize("decision", ["prior_matched", "cost_aware", "hysteresis"])
 def test_a_decision_that_is_fitted_on_val_takes_it_back(decision):
     parts = {"training.loss": Leaning([0, 0, 3.0]), "inference.decision": made("decision", decision)}

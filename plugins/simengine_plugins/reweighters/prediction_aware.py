@@ -21,7 +21,7 @@ logger = get_logger("simengine.reweighters.prediction_aware")
 class PredictionAware:
     """Classes that are predicted too rarely, or missed too often, weigh more in the next epoch.
 
-    After each epoch, over the train rows that it saw (mined and synthetic ones included)::
+    After each epoch, over the train rows that the balancer showed (synthetic ones included, mined ones not)::
 
         share_c = mean of p_c                      (soft)   or of [argmax = c]           (argmax)
         error_c = mean of 1 - p_c over rows of c   (soft)   or of [argmax != c] there    (argmax)

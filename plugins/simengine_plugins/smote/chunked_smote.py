@@ -41,7 +41,8 @@ class ChunkedSmote:
     rows only make the class more varied.
 
     It helps where a class is rare and its rows form regions. Financial windows hardly do: in 1,500 dimensions
-    the nearest window is almost as far as any other, so that a mixture is mainly a smoother window.
+    the nearest windows are not much nearer than any other (on the oracle market the fifth lies at 0.7 of the
+    distance of a typical one), so that a mixture is mainly a smoother window.
 
     Parameters
     ----------
