@@ -54,6 +54,7 @@ def render(run: RunFiles) -> str:
     fill_headings, fill_rows = summary.sensitivity_table(run)
     stage_headings, stage_rows = probabilities.stages_table(run)
     tilt_headings, tilt_rows = probabilities.tilt_table(run)
+    extra_headings, extra_cells = probabilities.epoch_columns(run)
     return (
         environment()
         .get_template("report.html")
@@ -81,6 +82,8 @@ def render(run: RunFiles) -> str:
             matrices=details.matrices(run),
             panels=details.calibration(run),
             history=run.history,
+            extra_headings=extra_headings,
+            extra_cells=extra_cells,
             val_share=run.metric("classification", "val", "label_share"),
             trades=details.trades(run),
             config_text=run.config_text,

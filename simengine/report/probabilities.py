@@ -35,6 +35,20 @@ def tilt_table(run: RunFiles) -> tuple[list[str], list[Row]]:
     return list(TILT_COLUMNS), rows
 
 
+def epoch_columns(run: RunFiles) -> tuple[list[str], list[list[str]]]:
+    """Return the columns of the epochs that only some trainings need: class weights, and collapses seen."""
+    history = run.history or []
+    headings: list[str] = []
+    columns: list[list[str]] = []
+    if any(weight != 1 for record in history for weight in record.get("class_weights") or ()):
+        headings.append("Class weights")
+        columns.append([" / ".join(number(w, 2) for w in record["class_weights"]) for record in history])
+    if any(record.get("collapse") for record in history):
+        headings.append("Collapse")
+        columns.append([record.get("collapse") or DASH for record in history])
+    return headings, [list(cells) for cells in zip(*columns, strict=True)] or [[] for _ in history]
+
+
 def collapse(run: RunFiles) -> list[Statement]:
     """Return what the collapse watch saw in the epoch whose weights were kept; nothing without a collapse."""
     kept = [record for record in run.history or [] if record.get("best")]

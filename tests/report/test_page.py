@@ -13,6 +13,7 @@ import yaml
 
 from simengine.errors import RunError
 from simengine.report import write_report
+from simengine.report.format import DASH
 
 VOID = {"meta", "br", "input", "link", "img", "hr"}
 SECTIONS = [
@@ -181,6 +182,21 @@ def test_a_collapse_of_the_kept_epoch_is_said(make_run, kind, text):
         assert f"{kind.capitalize()} collapse" in reading
         assert text in reading
         assert "SELL 1 %, HOLD 4 %, BUY 95 %" in reading
+    assert f"Collapse 1 1.1000 0.001 1.0900 0.0100 0.200 1.0 % 4.0 % 95.0 % {kind or DASH} 2" in words
+
+
+def test_class_weights_of_the_epochs_are_shown_when_there_are_some(make_run):
+    record = {
+        "epoch": 1, "train_loss": 1.1, "learning_rate": 0.001, "val_nll": 1.09, "val_ece": 0.01,
+        "val_macro_f1": 0.2, "val_argmax_share": [0.3, 0.3, 0.4], "best": True,
+    }  # fmt: skip
+    words = read(write_report(make_run(history=[{**record, "class_weights": [1.1, 1.05, 0.8]}]))).words
+    assert "BUY Class weights 1 1.1000" in words
+    assert "40.0 % 1.10 / 1.05 / 0.80" in words
+
+
+def test_class_weights_of_one_are_not_shown(make_run):
+    assert "Class weights" not in read(write_report(make_run())).words
 
 
 def test_a_run_without_metrics_trades_or_epochs(make_run):
