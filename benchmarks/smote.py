@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from memory import peak, reset_peak
 
 LENGTH, SYMBOLS = 60, 4
 CASES = ("chunked_smote", "borderline")
@@ -84,33 +84,12 @@ def one_case(case: str, path: Path) -> dict[str, Any]:
     data_mb = (windows.matrix.nbytes + windows.ends.nbytes) / 2**20
     call = _peer if case == PEER else _component(case)
     call(_small(windows))
-    before = _reset_peak()
+    before = reset_peak()
     started = time.process_time()
     made, report = call(windows)
     seconds = time.process_time() - started
-    peak = _peak() - before
-    return {"seconds": seconds, "peak_mb": peak, "data_mb": data_mb, "made": made, "report": report}
-
-
-def _reset_peak() -> float:
-    """Forget the peak so far, where the system can, and return the memory of the process in MB."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return _peak()
-    return _status("VmRSS")
-
-
-def _peak() -> float:
-    """Return the peak of the memory of the process in MB."""
-    if Path("/proc/self/status").is_file():
-        return _status("VmHWM")
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
-
-
-def _status(name: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024
+    peak_mb = peak() - before
+    return {"seconds": seconds, "peak_mb": peak_mb, "data_mb": data_mb, "made": made, "report": report}
 
 
 def _small(windows: Any) -> Any:

@@ -89,7 +89,8 @@ class Balancer(Protocol):
     """Which training rows form each batch.
 
     It may have ``prior_tilt(label_share) -> (3,)``: the log-odds in nats that it adds to each class against
-    the label prior; only differences count, ``-inf`` shuts a class out.
+    the label prior; only differences count, ``-inf`` shuts a class out. One whose epochs continue each other
+    has ``begin(seed)``, called once before the first epoch of a training, and of a resumed one.
     """
 
     def epoch(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -11,7 +11,10 @@ import numpy as np
 from simengine.evaluate.classification import argmax_signals, class_shares
 from simengine.evaluate.prior_matching import match_prior
 from simengine.evaluate.scores import balanced_accuracy
-from simengine.types import N_CLASSES, FloatArray, LabelArray, Signal
+from simengine.log import FIELDS, get_logger
+from simengine.types import N_CLASSES, EpochRecord, FloatArray, LabelArray, Signal
+
+logger = get_logger(__name__)
 
 DISTANCE = 0.25
 """Distance of the argmax share of a class from its label share that counts as a collapse."""
@@ -56,6 +59,28 @@ class Collapse:
             f"model collapse: {seen}, and the scores do not tell classes apart ({matched}, chance is 0.333); "
             "no decision rule cures that: train longer, change the learning rate or the loss"
         )
+
+
+def watched(record: EpochRecord, log_proba: FloatArray, labels: LabelArray, horizon_bars: int) -> EpochRecord:
+    """Return the record of an epoch with the collapse that its scores show, and warn about one.
+
+    Parameters
+    ----------
+    record : EpochRecord
+        Of the epoch.
+    log_proba, labels, horizon_bars
+        See `find_collapse`.
+    """
+    found = find_collapse(log_proba, labels, horizon_bars)
+    if found is None:
+        return record
+    logger.warning(
+        "epoch %d: %s",
+        record.epoch,
+        found.message(),
+        extra={FIELDS: {"event": "collapse", "epoch": record.epoch, "kind": found.kind}},
+    )
+    return replace(record, collapse=found.kind)
 
 
 def find_collapse(log_proba: FloatArray, labels: LabelArray, horizon_bars: int = 1) -> Collapse | None:

@@ -81,6 +81,9 @@ class WindowFeed:
 
         self.model, self.train, self.context = model, train, context
         self.table = sample_table(train, context)
+        begin = getattr(context.balancer, "begin", None)
+        if begin is not None:
+            begin(context.seed)
         miner = context.miner
         self.mining = None if miner is None else Mining(miner, context.seed, context.epochs)
         self.matrix = tf.constant(train.matrix)

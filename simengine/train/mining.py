@@ -57,6 +57,11 @@ class Mining:
 
     def __init__(self, miner: Miner, seed: int, epochs: int) -> None:
         self.miner, self.seed, self.epochs = miner, seed, epochs
+        if epochs == 1:
+            logger.warning(
+                "training.miner: rows are selected after the first epoch, and training.epochs is 1: none is "
+                "ever mined; train longer, or set training.miner to null"
+            )
         self.pool: IntArray = np.zeros(0, np.int64)
 
     def due(self, epoch: int) -> bool:

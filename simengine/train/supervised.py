@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from simengine.plugin.state import get_state, set_state
 from simengine.seed import integer
 from simengine.train import state as checkpoint
 from simengine.train.classes import checked_class_weights
-from simengine.train.collapse import find_collapse
+from simengine.train.collapse import watched
 from simengine.train.determinism import make_deterministic
 from simengine.train.feed import Feed, StepResult, WindowFeed
 from simengine.train.objective import Objective
@@ -29,7 +28,7 @@ from simengine.train.record import epoch_record
 from simengine.train.schedule import warmup_cosine
 from simengine.train.stateful import LaneFeed
 from simengine.train.step import check_ends
-from simengine.types import N_CLASSES, EpochRecord, Float32Array
+from simengine.types import N_CLASSES, EpochRecord
 
 if TYPE_CHECKING:
     import keras
@@ -221,17 +220,8 @@ class _Training:
             record = epoch_record(logits, self.val.labels, self.state.history, train_loss, rate, weights)
             if record.best:
                 self.state.best = named_weights(self.model)
-        return self._watched(record, logits)
-
-    def _watched(self, record: EpochRecord, logits: Float32Array) -> EpochRecord:
-        """Return the record with the collapse that it shows, and warn about one."""
-        found = find_collapse(
-            log_softmax(logits.astype(np.float64)), self.val.labels, self.context.horizon_bars
-        )
-        if found is None:
-            return record
-        logger.warning("epoch %d: %s", record.epoch, found.message())
-        return replace(record, collapse=found.kind)
+        log_proba = log_softmax(logits.astype(np.float64))
+        return watched(record, log_proba, self.val.labels, self.context.horizon_bars)
 
 
 def _check_segment(name: str, windows: WindowSet) -> None:

@@ -18,9 +18,10 @@ from simengine.types import FloatArray, IntArray, LabelArray
 class ClassQuota:
     """Every batch holds the same share of each class, whatever the label shares are.
 
-    Use it when the network leans to the commonest class. Counts per batch are the quotas times the
-    batch size, rounded by largest remainder (the first class wins a tie). An epoch has n // batch_size
-    batches, at least one.
+    Use it when the network leans to the commonest class. Class-aware sampling (Shen, Lin and Huang, "Relay
+    Backpropagation for Effective Learning of Deep Convolutional Neural Networks", ECCV 2016) with any
+    shares. Counts per batch are the quotas times the batch size, rounded by largest remainder (the first
+    class wins a tie). An epoch has n // batch_size batches, at least one.
 
     Within a class, rows are drawn without replacement until all were seen, then from a new shuffle. This
     goes on across epochs: an epoch continues where the one before it stopped, so that no row of a class has
@@ -28,9 +29,9 @@ class ClassQuota:
     quota repeats rows within a batch; a class without rows is an error.
 
     With ``by_symbol`` the rows of a pass are laid out so that every stretch of it holds the symbols in
-    their share of the class, apportioned by Webster's method (highest averages). Largest remainder would
-    not do: a stretch can then owe a symbol a row fewer than a shorter stretch did (the Alabama paradox),
-    and the row would be lost. Without it the symbols of an epoch are in proportion on average.
+    their share of the class, apportioned by Webster's method (highest averages); a batch takes a stretch.
+    Largest remainder would not do: a stretch can then owe a symbol a row fewer than a shorter stretch did
+    (the Alabama paradox), and the row would be lost. Without it symbols are in proportion on average.
 
     The quotas tilt the prior that the network learns by log(quota / label share) (`prior_tilt`); a decision
     rule fitted on validation data should follow.
@@ -40,7 +41,7 @@ class ClassQuota:
     quotas : PerClass
         Share of each class in a batch, fractions that sum to 1.
     by_symbol : bool
-        Whether every epoch holds the symbols of a class in proportion.
+        Whether every batch holds the symbols of a class in proportion.
 
     Examples
     --------
@@ -55,13 +56,18 @@ class ClassQuota:
             PerClass, Field(description="share of each class in a batch (fractions that sum to 1)")
         ] = PerClass(0.30, 0.30, 0.40),  # noqa: B008 - an immutable tuple
         by_symbol: Annotated[
-            bool, Field(description="keep the symbols of a class in proportion in every epoch")
+            bool, Field(description="keep the symbols of a class in proportion in every batch")
         ] = False,
     ) -> None:
         if min(quotas) <= 0 or abs(sum(quotas) - 1) > 1e-9:
             raise ValueError(f"quotas must be above 0 and sum to 1; received {tuple(quotas)}")
         self.quotas = quotas
         self.by_symbol = by_symbol
+        self._seed = 0
+
+    def begin(self, seed: int) -> None:
+        """Take the seed of the training: it decides the order of every pass, and so who is left out."""
+        self._seed = seed
 
     def prior_tilt(self, label_share: FloatArray) -> FloatArray:
         """Return log(quota / share) (3,): the log-odds that the quotas add to each class."""
@@ -89,9 +95,7 @@ class ClassQuota:
             needed = n_batches * int(count)
             start = (epoch - 1) * needed
             parts = self._stretch(rows, groups, label, start, start + needed)
-            # The passes are the same for every seed; in which batch a row comes is the seed's to say.
-            drawn = np.concatenate([rng.permutation(part) for part in parts])
-            columns.append(drawn.reshape(n_batches, count))
+            columns.append(np.concatenate(list(parts)).reshape(n_batches, count))
         yield from np.concatenate(columns, axis=1)
 
     def _stretch(
@@ -104,8 +108,8 @@ class ClassQuota:
             yield ordered[max(start - number * n, 0) : stop - number * n]
 
     def _pass(self, rows: IntArray, groups: IntArray, label: int, number: int) -> IntArray:
-        """Return the rows of a class in the order of one pass; it depends on nothing but its number."""
-        rng = stream(0, "class_quota", label, number)
+        """Return the rows of a class in the order of one pass; an epoch needs none of those before."""
+        rng = stream(self._seed, "class_quota", label, number)
         order = rng.permutation(len(rows))
         if not self.by_symbol:
             return rows[order]

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from simengine import Component, hookimpl
 from simengine.errors import ConfigError
+from simengine.log import event, get_logger
 from simengine.seed import integer
 from simengine.train.classes import checked_class_weights, class_counts
 from simengine.types import EpochRecord, Float32Array, FloatArray, IntArray, LabelArray
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     from simengine.data.windows import WindowSet
-    from simengine.plugin.kinds import BatchTransform
+    from simengine.plugin.kinds import BatchTransform, Reweighter
     from simengine.train.context import TrainContext
+
+logger = get_logger(__name__)
 
 _CHUNK = 8192
 _NODE_FIELDS = ("feature_idx", "num_threshold", "left", "right", "value", "is_leaf")
@@ -74,17 +77,18 @@ class HistGradientBoosting:
             When a class has no label.
         """
         from simengine.evaluate.logproba import log_softmax
+        from simengine.train.collapse import watched
         from simengine.train.record import epoch_record
 
         if self.lags > train.length:
             raise ConfigError(f"model.lags: {self.lags} bars are more than window.length {train.length}")
         class_counts(train.labels, "model hist_gradient_boosting")
-        class_weights = np.ones(3)
-        if context.reweighter is not None:
-            weights = context.reweighter.start(train.labels)
-            class_weights = checked_class_weights(context.reweighter, weights)
         with tempfile.TemporaryDirectory(prefix="simengine-") as scratch:
             rows, labels = self._table(train, context, Path(scratch))
+            class_weights = np.ones(3)
+            if context.reweighter is not None:
+                weights = context.reweighter.start(labels)
+                class_weights = checked_class_weights(context.reweighter, weights)
             row_weights = class_weights[labels]
             context.progress.start("train", 1)
             try:
@@ -93,11 +97,12 @@ class HistGradientBoosting:
             finally:
                 context.progress.stop()
             log_proba = log_softmax(self._scores(rows))
+        _say_fixed(context.reweighter, labels, log_proba, class_weights)
         own = -log_proba[np.arange(len(labels)), labels]
         train_loss = float((own * row_weights).mean())
-        record = epoch_record(
-            self.predict_logits(val), val.labels, [], train_loss, self.learning_rate, class_weights
-        )
+        logits = self.predict_logits(val)
+        record = epoch_record(logits, val.labels, [], train_loss, self.learning_rate, class_weights)
+        record = watched(record, log_softmax(logits), val.labels, context.horizon_bars)
         context.on_epoch(record)
         return [record]
 
@@ -178,6 +183,20 @@ class HistGradientBoosting:
         """Restore the trees."""
         for name, value in state.items():
             setattr(self, name, np.asarray(value))
+
+
+def _say_fixed(
+    reweighter: Reweighter | None, labels: LabelArray, log_proba: FloatArray, weights: FloatArray
+) -> None:
+    """Log that a reweighter which moves its weights between epochs has no epochs to move them in."""
+    if reweighter is None or np.array_equal(reweighter.update(labels, log_proba, 1), weights):
+        return
+    event(
+        logger,
+        "weights_fixed",
+        "trees are grown once, with the class weights that training.reweighter begins with",
+        class_weights=weights.tolist(),
+    )
 
 
 def _joined(parts: list[Any], dtype: type[np.generic]) -> np.ndarray[Any, np.dtype[Any]]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import Field
 
 from simengine import Component, hookimpl
-from simengine.types import N_CLASSES
+from simengine.types import N_CLASSES, FloatArray
 
 
 class Uniform:
@@ -36,6 +37,12 @@ class Uniform:
         ] = 0.05,
     ) -> None:
         self.smoothing = smoothing
+
+    def prior_tilt(self, label_share: FloatArray) -> FloatArray:
+        """Return log((1 - s) + s / (3 share)) (3,): rare classes gain a little."""
+        share = np.asarray(label_share, dtype=np.float64)
+        tilt: FloatArray = np.log((1 - self.smoothing) + self.smoothing / (N_CLASSES * share))
+        return tilt
 
     def __call__(self, targets: Any) -> Any:  # noqa: ANN401 - tensors
         """Return soft targets (B, 3) of one-hot targets (B, 3)."""

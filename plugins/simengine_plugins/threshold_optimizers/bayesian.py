@@ -42,7 +42,8 @@ class BayesianSearch:
     Default ranges, each drawn in the logarithm except sell and buy:
     ``adaptive_threshold``: multiplier .2 to 4, adaptive_min .0002 to .01, adaptive_max .01 to .2,
     horizon_bars 4 to 48; with ``adaptive: false`` price_change .0002 to .1 instead of the first three.
-    ``volatility_quantile``: sell and buy .15 to .45, horizon_bars as above.
+    ``volatility_quantile``: sell and buy .15 to .45, horizon_bars as above. The horizon is drawn only where
+    skill or profit weigh (or ``space`` names it): balance can be had at any horizon.
     Any other labeler: those options that ``space`` gives, each as ``{low: , high: , log: }`` or as a list of
     choices.
 
@@ -80,7 +81,7 @@ class BayesianSearch:
 
     def search(self, task: LabelSearch) -> LabelSearchResult:
         """Return the best options and the table of all trials; a refused one has no figures."""
-        spans = ranges(task, self.space)
+        spans = ranges(task, self.space, horizon=self.objective.needs_proxy)
         trials = _Trials(self, task)
         task.progress.start("labels", self.n_trials)
         try:

@@ -15,6 +15,7 @@ from simengine.types import IntArray
 from simengine_plugins.threshold_optimizers.counting import Axes, combinations
 
 PLACE = "labels.optimizer"
+HORIZON = "horizon_bars"
 MAX_COMBINATIONS = 1_000_000
 
 Value = bool | int | float | str
@@ -102,9 +103,12 @@ def grid_axes(task: LabelSearch, given: Mapping[str, Sequence[Value]] | None) ->
 
 
 def ranges(
-    task: LabelSearch, given: Mapping[str, Range | Sequence[Value]] | None
+    task: LabelSearch, given: Mapping[str, Range | Sequence[Value]] | None, *, horizon: bool = True
 ) -> dict[str, Range | Sequence[Value]]:
     """Return the range, or the list of choices, of every option that is searched.
+
+    ``horizon`` says whether the default ranges hold that of ``horizon_bars``: where only balance counts any
+    horizon does, and drawing it would change the labels by chance.
 
     Raises
     ------
@@ -113,7 +117,8 @@ def ranges(
     """
     _check_names(task, given)
     found: dict[str, Range | Sequence[Value]] = dict(given or {})
-    found = {**_RANGES.get(_default_of(task), {}), **found}
+    usual = _RANGES.get(_default_of(task), {})
+    found = {**{name: span for name, span in usual.items() if horizon or name != HORIZON}, **found}
     _check_some(task, found, "space: {upper: {low: 0.5, high: 2.0}}")
     for name, span in found.items():
         now = task.options[name]

@@ -54,6 +54,15 @@ def test_the_penalties_of_the_options_are_those_of_the_docstring(monkeypatch):
     np.testing.assert_allclose(seen[0], STRENGTH)
 
 
+def test_by_hand():
+    # SELL reads p_SELL p_BUY, HOLD its own, BUY its own squared, with biases that double HOLD.
+    fitted = Dirichlet()
+    fitted.weights_ = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 2.0]])
+    fitted.bias_ = np.log([1.0, 2.0, 1.0])
+    proba = np.exp(fitted.transform(np.log([[0.5, 0.3, 0.2]])))
+    np.testing.assert_allclose(proba, [np.array([0.10, 0.60, 0.04]) / 0.74])
+
+
 def test_recovers_a_map_that_no_scale_per_class_can_express():
     weights, bias = [[1.0, 0.6, 0.0], [0.0, 1.0, 0.0], [-0.5, 0.0, 1.0]], (0.3, 0.0, -0.3)
     scores, labels, exact = draw(1, 40_000, weights, bias)

@@ -41,6 +41,14 @@ def test_value_is_the_log_loss_plus_the_prior():
     assert value == pytest.approx(expected, rel=1e-12)
 
 
+def test_by_hand():
+    # .5, .25, .25 with scales 2, 1, 1: .25, .25, .25; a bias of log 2 for BUY doubles its part.
+    fitted = Vector()
+    fitted.scale_, fitted.bias_ = np.array([2.0, 1.0, 1.0]), np.log([1.0, 1.0, 2.0])
+    proba = np.exp(fitted.transform(np.log([[0.5, 0.25, 0.25], [0.2, 0.4, 0.4]])))
+    np.testing.assert_allclose(proba, [[0.25, 0.25, 0.5], [0.04 / 1.24, 0.4 / 1.24, 0.8 / 1.24]])
+
+
 def test_undoes_a_tilt_that_collapsed_the_argmax():
     scores, labels, exact = draw(1, 20_000, scale=(2.5, 2.5, 2.5), bias=(0, -1, 4))
     assert (scores.argmax(axis=1) == 2).mean() > 0.8

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simengine.errors import DataError
 from simengine.types import DecisionContext
@@ -24,6 +26,17 @@ def test_by_hand():
 def test_tau_zero_and_equal_priors_are_the_argmax():
     np.testing.assert_array_equal(decide(0.0, [0.2, 0.3, 0.5]), [2, 2, 2])
     np.testing.assert_array_equal(decide(1.0, [1 / 3] * 3), [2, 2, 2])
+
+
+@given(seed=st.integers(0, 999), shares=st.tuples(*[st.integers(1, 50)] * 3), tau=st.floats(0, 2))
+def test_the_largest_ratio_to_the_prior_is_decided_and_the_offsets_are_the_tilt(seed, shares, tau):
+    proba, prior = np.random.default_rng(seed).dirichlet(np.ones(3), 30), np.array(shares) / sum(shares)
+    rule = LogitAdjusted(tau=tau)
+    context = DecisionContext(train_share=prior, horizon_bars=1)
+    decided = rule.fit(np.log(proba), np.zeros(30, np.int8), context).decide(np.log(proba))
+    ratio = proba / prior**tau
+    np.testing.assert_allclose(ratio[np.arange(30), decided], ratio.max(axis=1))
+    np.testing.assert_allclose(rule.offsets_, rule.prior_tilt(prior))
 
 
 def test_class_without_train_rows_is_refused():

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
 from simengine.errors import DataError
@@ -24,6 +26,17 @@ def test_normalised_weights_have_mean_one_over_the_rows(power):
 def test_without_normalising_the_power_is_taken_as_it_is():
     weights = InverseFrequency(power=2.0, normalize=False).start(LABELS)
     assert weights.tolist() == pytest.approx([16 / 9, 16 / 9, 4 / 9])
+
+
+@given(counts=st.tuples(*[st.integers(1, 300)] * 3), power=st.floats(0, 3))
+def test_rare_classes_weigh_more_and_the_tilt_is_that_of_the_weights(counts, power):
+    labels = np.repeat([0, 1, 2], counts).astype(np.int8)
+    reweighter = InverseFrequency(power=power)
+    weights = reweighter.start(labels)
+    assert weights[labels].mean() == pytest.approx(1)
+    assert (np.diff(weights[np.argsort(counts)]) <= 1e-12).all()
+    gained = reweighter.prior_tilt(np.array(counts) / sum(counts)) - np.log(weights)
+    np.testing.assert_allclose(gained, gained[0], atol=1e-9)
 
 
 def test_later_epochs_keep_the_weights():

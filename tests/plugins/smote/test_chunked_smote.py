@@ -11,6 +11,7 @@ from sklearn.neighbors import NearestNeighbors
 from simengine import PerClass
 from simengine.data.spill import mixed
 from simengine.data.synthetic import SmoteTask
+from simengine.data.windows import WindowSet
 from simengine.errors import ConfigError, DataError
 from simengine.plugin.manager import build_registry
 from simengine_plugins.smote.chunked_smote import ChunkedSmote
@@ -57,6 +58,21 @@ def test_shares_are_met_and_no_class_shrinks(counts, shares):
     # Each class within half a row of its share of the real number that the fullest class asks for.
     exact = (before / target).max() * np.asarray(target)
     assert np.abs(after - exact).max() <= 0.5 + 1e-5
+
+
+def test_neighbours_and_mixtures_by_hand():
+    # One bar, one feature: SELL at 0, 1, 10 and 12, in pairs of nearest; 4 HOLD and 4 BUY. With SELL a half
+    # there are 4 / .25 = 16 rows in all, 8 of them SELL: each of the 4 is a base once.
+    places = np.array([0, 1, 10, 12, *range(50, 58)], np.float32)
+    labels = np.repeat([0, 1, 2], 4).astype(np.int8)
+    ends, groups = np.arange(12, dtype=np.int32), np.zeros(12, np.int16)
+    data = WindowSet(places[:, None], ends, labels, groups, 1)
+    made = synthesize(data, target=PerClass(0.5, 0.25, 0.25), k_neighbors=1)
+    assert sorted(made.first) == [0, 1, 2, 3]
+    nearest = np.array([1, 0, 3, 2])
+    np.testing.assert_array_equal(made.second, nearest[made.first])
+    expected = (1 - made.mix) * places[made.first] + made.mix * places[made.second]
+    np.testing.assert_allclose(mixed(made, data, slice(None))[:, 0, 0], expected, rtol=1e-6)
 
 
 def test_what_is_mixed_are_the_nearest_that_share_no_bar(train):

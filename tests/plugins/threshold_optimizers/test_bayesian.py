@@ -3,6 +3,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from simengine.errors import ConfigError, MissingExtraError
 from simengine_plugins.threshold_optimizers import bayesian
@@ -31,6 +33,29 @@ def test_every_trial_is_in_the_table_within_its_range(make_task, bars, optimizer
     assert all(0.1 <= value <= 2.0 for value in found.table["multiplier"])
     assert all(type(value) is int and 4 <= value <= 16 for value in found.table["horizon_bars"])
     assert set(found.table["adaptive_min"]) == {0.0005}
+
+
+@settings(max_examples=10)
+@given(
+    seed=st.integers(0, 2**31),
+    n_trials=st.integers(1, 14),
+    low=st.floats(0.05, 1.0),
+    width=st.floats(0, 2.0),
+    log=st.booleans(),
+)
+def test_the_best_is_a_trial_near_the_highest_in_any_range(
+    make_task, bars, optimizer, seed, n_trials, low, width, log
+):
+    space = {**SPACE, "multiplier": {"low": low, "high": low + width, "log": log}}
+    search = optimizer("bayesian", n_trials=n_trials, space=space)
+    found = search.search(make_task(bars, seed=seed))
+    assert all(low <= value <= low + width for value in found.table["multiplier"])
+    values = found.table["objective"]
+    trials = list(zip(*(found.table[name] for name in found.best), values, strict=True))
+    assert len(trials) == n_trials
+    assert (*found.best.values(), found.objective) in trials
+    assert found.objective >= max(values) - 0.001
+    assert search.search(make_task(bars, seed=seed)).table == found.table
 
 
 def test_the_counts_are_those_of_the_labels(make_task, bars, optimizer):

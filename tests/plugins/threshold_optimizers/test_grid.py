@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from simengine.errors import ConfigError
 from simengine.log import NoProgress
@@ -42,6 +44,31 @@ def test_the_target_is_what_is_aimed_at(make_task, bars, optimizer):
     assert found.best == {"sell": 0.2, "buy": 0.4, "horizon_bars": 12}
     assert found.table["sell"][:4] == [0.2, 0.2, 0.2, 0.3]
     assert found.table["sell_share"][:4] == pytest.approx([0.2, 0.2, 0.2, 0.3], abs=1e-3)
+
+
+@settings(max_examples=20)
+@given(
+    multipliers=st.lists(st.floats(0.05, 3), min_size=1, max_size=4, unique=True),
+    horizons=st.lists(st.integers(2, 40), min_size=1, max_size=3, unique=True),
+    tolerance=st.sampled_from([0.0, 0.001, 0.2]),
+    configured=st.floats(0.05, 3),
+)
+def test_every_set_is_in_the_table_once_and_the_best_is_near_the_highest(
+    make_task, bars, optimizer, multipliers, horizons, tolerance, configured
+):
+    space = {
+        "multiplier": multipliers,
+        "horizon_bars": horizons,
+        "adaptive_min": [1e-4],
+        "adaptive_max": [0.5],
+    }
+    task = make_task(bars, multiplier=configured)
+    found = optimizer("grid", space=space, tolerance=tolerance).search(task)
+    tried = list(zip(*(found.table[name] for name in space), strict=True))
+    assert sorted(tried) == sorted(tuple(options.values()) for options in combinations(space))
+    values = dict(zip(tried, found.table["objective"], strict=True))
+    assert values[tuple(found.best[name] for name in space)] == found.objective
+    assert found.objective >= max(values.values()) - tolerance
 
 
 def test_balance_alone_does_not_move_the_horizon(make_task, bars, optimizer):

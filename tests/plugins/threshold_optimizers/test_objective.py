@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simengine import PerClass
 from simengine.errors import DataError
@@ -26,6 +28,36 @@ def test_the_users_target_moves_the_best():
     found = goal.balance(np.array([[283, 339, 378], [333, 334, 333]]))
     assert found["distance"].tolist() == [pytest.approx(0, abs=1e-30), pytest.approx(0.00455, abs=1e-5)]
     assert found["objective"][0] > found["objective"][1]
+
+
+counts_of_labels = st.tuples(*[st.integers(0, 10**6)] * 3).filter(lambda counts: sum(counts) > 0)
+
+
+@given(
+    counts=counts_of_labels,
+    target=st.tuples(*[st.integers(0, 20)] * 3).filter(lambda parts: sum(parts) > 0),
+    order=st.permutations(range(3)),
+    weights=st.tuples(st.floats(0, 10), st.floats(0, 10)),
+)
+def test_no_shares_beat_the_target_in_distance_nor_thirds_in_entropy(counts, target, order, weights):
+    shares = PerClass(*(part / sum(target) for part in target))
+    goal = Objective(shares, *weights, 0.0, 0.0, 0.0)
+    rows = np.array([counts, np.array(counts) * 3, target])
+    found = {name: values.tolist() for name, values in goal.balance(rows).items()}
+    assert 0 <= found["entropy"][0] <= np.log(3) + 1e-12
+    assert 0 <= found["distance"][0] <= 2
+    assert found["distance"][2] == pytest.approx(0, abs=1e-12)
+    assert found["objective"][0] <= weights[0] * np.log(3) + 1e-9
+    assert found["objective"][1] == pytest.approx(found["objective"][0])  # shares alone count
+    turned = Objective(PerClass(*np.array(shares)[order]), *weights, 0.0, 0.0, 0.0)
+    again = turned.balance(rows[:, order])["objective"]
+    assert again.tolist() == pytest.approx(found["objective"])
+
+
+@given(counts=counts_of_labels)
+def test_by_default_thirds_are_the_best_there_is(counts):
+    found = PLAIN.balance(np.array([counts, [1, 1, 1]]))["objective"]
+    assert found[0] <= found[1] + 1e-12
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,9 @@ def test_ranges(make_task, bars):
     found = ranges(make_task(bars), {"multiplier": Range(low=1, high=2)})
     assert found["multiplier"] == Range(low=1, high=2)
     assert found["horizon_bars"] == Range(low=4, high=48, log=True)
+    assert "horizon_bars" not in ranges(make_task(bars), None, horizon=False)
+    given = {"horizon_bars": Range(low=5, high=9)}
+    assert ranges(make_task(bars), given, horizon=False)["horizon_bars"] == given["horizon_bars"]
     assert message(ranges, make_task(bars), {"horizon_bars": Range(low=1.5, high=2)}) == (
         "labels.optimizer.space.horizon_bars: horizon_bars is a whole number; received 1.5 to 2"
     )

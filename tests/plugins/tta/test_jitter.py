@@ -16,3 +16,8 @@ def test_every_window_gets_the_same_pattern_of_the_given_scale():
 def test_the_seed_chooses_the_pattern():
     np.testing.assert_array_equal(Jitter(seed=3)(BATCH), Jitter(seed=3)(BATCH))
     assert np.abs(Jitter(seed=3)(BATCH) - Jitter(seed=4)(BATCH)).max() > 0.01
+
+
+def test_the_pattern_is_the_scale_times_that_of_scale_one():
+    unit = Jitter(scale=1.0, seed=5)(np.zeros((1, 60, 25), np.float32))[0]
+    np.testing.assert_allclose(Jitter(scale=0.25, seed=5)(BATCH), BATCH + 0.25 * unit, atol=1e-6)
