@@ -86,6 +86,7 @@ def run(
             )
             prepared = prepare.prepare(config, parts, bars)
             trade.rehearse(config.backtest, parts, prepared)
+            learn.rehearse(parts, prepared)
             prepare.keep(prepared, parts, run_dir, search)
         with session.stage("train"):
             learn.learn(config, parts, prepared, session, progress or NoProgress())

@@ -140,6 +140,8 @@ class DecisionMarket:
         slippage, sizes, conventions.
     stops : mapping of str to float, int or None
         ``stop_loss, take_profit, trailing_stop`` (fractions) and ``max_bars``; None is off.
+    on_hold : {"keep", "flat"} or None
+        What HOLD does to a position, where the strategy says so.
     """
 
     bars: Mapping[str, Bars]
@@ -148,6 +150,7 @@ class DecisionMarket:
     rows: IntArray
     options: Mapping[str, Any] = field(default_factory=dict)
     stops: Mapping[str, float | int | None] = field(default_factory=dict)
+    on_hold: str | None = None
 
     def by_bar(self, values: FloatArray) -> dict[str, FloatArray]:
         """Return values (n, k) of the rows at the bars of each symbol, (n_bars, k); NaN elsewhere."""

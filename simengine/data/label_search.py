@@ -41,6 +41,8 @@ class LabelSearch:
         Labels that span a longer hole are not counted; None allows any.
     progress : Progress
         Told about every step.
+    fee_bps, slippage_bps : float
+        Costs of trading on notional, for a search that looks at money.
     """
 
     labeler: str
@@ -52,6 +54,8 @@ class LabelSearch:
     seed: int
     max_gap_ns: int | None = None
     progress: Progress = field(default_factory=NoProgress)
+    fee_bps: float = 10.0
+    slippage_bps: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)

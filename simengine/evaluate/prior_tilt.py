@@ -17,7 +17,9 @@ import numpy as np
 from simengine.errors import PluginError
 from simengine.types import N_CLASSES, FloatArray, Signal
 
-SYNTHETIC = "training.smote"
+TRAINING = "training."
+SYNTHETIC, SMOOTHER = "training.smote", "training.smoother"
+_BEFORE_SMOOTHING = (SYNTHETIC, "training.balancer", "training.reweighter")
 LARGE = math.log(1.5)
 """A tilt between two classes from which a warning is due: one is favoured half as much again."""
 
@@ -57,8 +59,9 @@ class PriorTilt:
 
     @property
     def implied_share(self) -> FloatArray:
-        """Class prior (3,) that the total tilt turns the label prior into."""
-        return _shifted(self.label_share, self.total)
+        """Class prior (3,) that a training teaches: the label prior under the tilts of its parts."""
+        taught = _sum(tilt for name, tilt in self.by_part.items() if name.startswith(TRAINING))
+        return _shifted(self.label_share, taught)
 
     @property
     def spread(self) -> float:
@@ -100,7 +103,9 @@ def total_prior_tilt(parts: Mapping[str, object | None], label_share: FloatArray
     adjustment", 2021.
 
     Synthetic rows change the shares before anything else does: the other parts of ``training`` are asked at
-    the shares with them, so that quotas, say, come to the same whatever rows there are to choose from.
+    the shares with them, so that quotas, say, come to the same whatever rows there are to choose from. What
+    a smoother does depends on what it smooths: it is asked at the shares that the balancer and weights of
+    rows leave.
 
     Parameters
     ----------
@@ -119,15 +124,17 @@ def total_prior_tilt(parts: Mapping[str, object | None], label_share: FloatArray
     """
     share = np.asarray(label_share, dtype=np.float64)
     by_part: dict[str, FloatArray] = {}
-    drawn_from = share
-    for name, part in sorted(parts.items(), key=lambda item: item[0] != SYNTHETIC):
+    drawn_from = smoothed = share
+    for name, part in sorted(parts.items(), key=lambda item: (item[0] != SYNTHETIC, item[0] == SMOOTHER)):
         declared = getattr(part, "prior_tilt", None)
         if declared is None:
             continue
-        asked = drawn_from if name.startswith("training.") else share
+        asked = smoothed if name == SMOOTHER else drawn_from if name.startswith(TRAINING) else share
         by_part[name] = _checked(name, part, declared(asked.copy()))
         if name == SYNTHETIC:
             drawn_from = _shifted(share, by_part[name])
+        if name in _BEFORE_SMOOTHING and getattr(part, "applies_to", "sample_weight") == "sample_weight":
+            smoothed = _shifted(smoothed, by_part[name])
     decision, calibrator = parts.get("inference.decision"), parts.get("inference.calibrator")
     corrected = bool(getattr(calibrator, "corrects_prior", False))
     taken_back = tuple(name for name in by_part if name != "inference.decision") if corrected else ()

@@ -104,7 +104,8 @@ class Reweighter(Protocol):
 
     A reweighter may have an attribute ``applies_to``: ``"sample_weight"`` (the default) multiplies the loss
     of a row by the weight of its class, ``"alpha"`` multiplies each class's part of the targets, which
-    differs for soft targets only. It may have ``prior_tilt(label_share)``, as a `Balancer` may.
+    differs for soft targets only. One whose weights never move says so by ``fixed = True``. It may have
+    ``prior_tilt(label_share)``, as a `Balancer` may.
     """
 
     def start(self, labels: LabelArray) -> FloatArray:
@@ -169,7 +170,8 @@ class Penalty(Protocol):
         """Return the penalty (B,) of float targets (B, 3) and logits (B, 3), its weight included.
 
         Class weights do not multiply it. A penalty on the batch as a whole returns the same number for
-        every row.
+        every row; it takes a third argument ``shares`` (B,), what each row counts: 0 for one that only fills
+        the batch up.
         """
 
 

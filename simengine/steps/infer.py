@@ -136,6 +136,7 @@ def decision_market(parts: Parts, prepared: Prepared, val: Scored, backtest: Bac
         rows=val.bar_rows - np.array([start for start, _ in spans], np.int64)[groups],
         options=account.options(bars),
         stops={name: getattr(stops, name) for name in _STOPS},
+        on_hold=getattr(parts.strategy, "on_hold", None),
     )
 
 

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from simengine.errors import RunError
+from simengine.errors import PluginError, RunError
 from simengine.evaluate.prior_tilt import PriorTilt, total_prior_tilt
 from simengine.log import Progress, event, get_logger
 from simengine.plugin.state import read_state, write_state
@@ -71,6 +71,30 @@ def learn(config: Config, parts: Parts, prepared: Prepared, session: Session, pr
     write_state(run_dir / MODEL, parts.model.get_state())
     if (run_dir / CHECKPOINT).is_dir():
         shutil.rmtree(run_dir / CHECKPOINT)  # as large as several models, and of no use any more
+
+
+def rehearse(parts: Parts, prepared: Prepared) -> None:
+    """Call every augmenter once, so that one that cannot work is known before anything is trained.
+
+    Raises
+    ------
+    ConfigError
+        When its options do not fit the windows.
+    PluginError
+        When it returns another shape than it was given.
+    """
+    if not parts.augmenter:
+        return
+    import tensorflow as tf
+
+    shape = (2, prepared.train.length, prepared.train.n_features)
+    for augmenter in parts.augmenter:
+        found = tf.convert_to_tensor(augmenter(tf.zeros(shape), tf.constant([0, 1], tf.int32))).shape
+        if found != shape:
+            raise PluginError(
+                f"augmenter {type(augmenter).__name__}: expected windows of shape {shape} as given; received "
+                f"shape {tuple(found)}"
+            )
 
 
 def prior_tilt(parts: Parts, prepared: Prepared) -> PriorTilt:

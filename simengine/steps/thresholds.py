@@ -95,7 +95,31 @@ def label_search(
         seed=config.seed,
         max_gap_ns=config.data.max_gap_ns,
         progress=progress,
+        fee_bps=_bps(registry, "fees", config.backtest.fees, ("proportional", "fee_bps"), 10.0),
+        slippage_bps=_bps(registry, "slippage", config.backtest.slippage, ("bps", "slippage_bps"), 5.0),
     )
+
+
+def _bps(
+    registry: Registry, kind: str, ref: ComponentRef | None, known: tuple[str, str], otherwise: float
+) -> float:
+    """Return the configured cost in basis points, and say so where the config's component has no such figure.
+
+    ``known`` are the component that has one and the option that it is.
+    """
+    if ref is None:
+        return 0.0
+    found = registry.resolve(kind, ref)
+    name, option = known
+    if found.type == name:
+        return float(found.options[option])
+    event(
+        logger,
+        "assumed_costs",
+        f"{OPTIMIZER}: {kind} {found.type!r} are no fixed share of notional; a search that looks at money "
+        f"assumes {otherwise:g} bps (its option {option} says otherwise)",
+    )
+    return otherwise
 
 
 def labeler_with(config: Config, registry: Registry, changed: Mapping[str, Any]) -> Labeler:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from simengine.config.load import config_hash, dump_yaml, load_config
 from simengine.config.messages import line
 from simengine.data.labels import MIN_SHARE
 from simengine.data.split import split_times
-from simengine.errors import ConfigError
+from simengine.errors import ConfigError, RunError, SimengineError
 from simengine.log import Progress
 from simengine.plugin.check import check_config
 from simengine.rundir import DONE, RunDir, write_text_atomic
@@ -109,6 +110,7 @@ def tune(config: Config, registry: Registry, *, out: Path, write: Path | None, p
         text = "null: say what to search with, for example labels.optimizer: grid"
         raise ConfigError(line(config.locate, OPTIMIZER, f"{text}, or --set labels.optimizer=grid"))
     own = None if write is None else _own_labeler(write, config, registry)
+    _check_folder(out)
     parts = build_parts(config, registry)
     bars = run_bars(config, parts.source)
     times = split_times(bars, config.split.train, config.split.val, config.split.test)
@@ -123,8 +125,20 @@ def tune(config: Config, registry: Registry, *, out: Path, write: Path | None, p
     write_text_atomic(directory / DONE, "")
     usable = min(search["shares"].values()) >= MIN_SHARE
     if write is not None and own is not None and usable:
-        set_options(write, LABELER, own, search["best"])
+        try:
+            set_options(write, LABELER, own, search["best"])
+        except SimengineError as error:
+            raise type(error)(f"{error}; the search is in {directory.path}") from None
     return Tuned(directory.path, search, usable, write if usable else None)
+
+
+def _check_folder(out: Path) -> None:
+    """Refuse a folder that the search could not be written into, before it is made."""
+    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not there.is_dir():
+        raise RunError(f"{out}: {there} is a file; choose another folder")
+    if not os.access(there, os.W_OK):
+        raise RunError(f"{out}: nothing can be written into {there}; choose another folder")
 
 
 def _own_labeler(path: Path, config: Config, registry: Registry) -> dict[str, Any]:
@@ -133,8 +147,12 @@ def _own_labeler(path: Path, config: Config, registry: Registry) -> dict[str, An
     Raises
     ------
     ConfigError
-        When a ``--set`` changed it.
+        When a ``--set`` changed it, or the file cannot be written.
     """
+    if not path.is_file():
+        raise ConfigError(f"{path}: --write needs a regular file; give one, or leave --write out")
+    if not path.stat().st_mode & 0o222 or not os.access(path, os.W_OK):
+        raise ConfigError(f"{path}: is read-only; make it writable, or leave --write out")
     own = load_config(path).labels.labeler
     if registry.resolve("labeler", own, LABELER) != config.labels.labeler:
         raise ConfigError(

@@ -55,7 +55,7 @@ class Objective:
             targets = self.smoother(targets)
         total = tf.reduce_sum(self._losses(targets * rows.alpha, logits, epoch) * rows.weights)
         for penalty in self.penalties:
-            total += tf.reduce_sum(penalty(targets, logits) * rows.shares)
+            total += tf.reduce_sum(_penalty(penalty, targets, logits, rows.shares) * rows.shares)
         return total
 
     def row_losses(self, labels: LabelArray, logits: FloatArray, epoch: int) -> FloatArray:
@@ -87,7 +87,8 @@ class Objective:
         answers: list[tuple[str, object, Any]] = [
             ("loss", self.loss, self._losses(targets, logits, tf.constant(1.0)))
         ]
-        answers += [("penalty", penalty, penalty(targets, logits)) for penalty in self.penalties]
+        half = tf.constant([0.5, 0.5])
+        answers += [("penalty", each, _penalty(each, targets, logits, half)) for each in self.penalties]
         for kind, part, answer in answers:
             found = tf.convert_to_tensor(answer).shape
             if found != (2,):
@@ -97,7 +98,7 @@ class Objective:
                 )
 
     def _losses(self, targets: Any, logits: Any, epoch: Any) -> Any:  # noqa: ANN401
-        if _takes_epoch(self.loss):
+        if _takes("epoch", self.loss):
             changing: Callable[..., Any] = self.loss
             return changing(targets, logits, epoch)
         return self.loss(targets, logits)
@@ -122,6 +123,12 @@ class RowWeights:
     alpha: Any
 
 
-def _takes_epoch(loss: Callable[..., Any]) -> bool:
-    """Return whether a loss changes over the training."""
-    return "epoch" in inspect.signature(loss).parameters
+def _penalty(penalty: Callable[..., Any], targets: Any, logits: Any, shares: Any) -> Any:  # noqa: ANN401
+    if _takes("shares", penalty):
+        return penalty(targets, logits, shares)
+    return penalty(targets, logits)
+
+
+def _takes(name: str, part: Callable[..., Any]) -> bool:
+    """Return whether a component asks for a further argument."""
+    return name in inspect.signature(part).parameters

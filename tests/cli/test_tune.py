@@ -167,6 +167,52 @@ def test_a_labeler_changed_by_set_is_not_written(simengine, config, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_file_that_is_read_only_is_refused_before_the_search(simengine, config, tmp_path):
+    path = config(CONFIG)
+    path.chmod(0o444)
+    code, _, err = simengine("tune", path, "--write", "-q", "--out", tmp_path / "runs")
+    assert (code, err) == (
+        2, f"simengine: {path}: is read-only; make it writable, or leave --write out\n",
+    )  # fmt: skip
+    assert path.read_text() == CONFIG
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_search_that_cannot_be_written_into_the_file_says_where_it_is(simengine, config, tmp_path):
+    text = (
+        CONFIG.replace("horizon_bars: 12\n", "horizon_bars: &h 12\n").replace("optimizer:", "optimizer:")
+        + "sweep: {thresholds: [0.4], max_bars: [*h]}\n"
+    )
+    path = config(text)
+    code, _, err = simengine(
+        "tune", path, "--set", "labels.optimizer.space={horizon_bars: [6]}", "--write", "-q", "--out",
+        tmp_path / "runs",
+    )  # fmt: skip
+    assert code == 2
+    assert err.endswith(f"; the search is in {only(tmp_path / 'runs')}\n")
+    assert path.read_text() == text
+
+
+def test_a_folder_that_cannot_be_made_is_known_before_the_search(simengine, config, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    code, out, err = simengine("tune", config(CONFIG), "-q", "--out", tmp_path / "file")
+    assert (code, out) == (2, "")
+    assert str(tmp_path / "file") in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("kind", ["grid", "bayesian"])
+def test_text_among_the_values_is_one_line(simengine, config, tmp_path, kind):
+    optimizer = f"{{type: {kind}, space: {{multiplier: ['0.3', '0.6']}}}}"
+    code, _, err = simengine(
+        "tune", config(CONFIG), "--set", f"labels.optimizer={optimizer}", "-q", "--out", tmp_path / "runs"
+    )
+    assert code == 2
+    assert "multiplier" in err
+    assert "expected a number, received '0.3'" in err or "received '0.6'" in err
+    assert err.count("\n") == 1
+
+
 def test_a_mapping_cannot_be_written_into():
     with pytest.raises(ConfigError) as caught:
         api.tune({"labels": {"optimizer": "grid"}}, write=True)

@@ -57,7 +57,8 @@ def test_weights_sampling_and_logit_adjustment_add_up():
     found = total_prior_tilt(parts, SHARE)
     expected = np.log(np.array([0.4, 0.35, 0.25]) * [1.1, 1.05, 0.8]) - 3 * np.log(SHARE)
     np.testing.assert_allclose(found.total, expected - expected.max(), atol=1e-12)
-    implied = np.exp(expected) * SHARE
+    # What is taught knows nothing of the decision.
+    implied = np.exp(expected + np.log(SHARE)) * SHARE
     np.testing.assert_allclose(found.implied_share, implied / implied.sum())
     assert found.spread == pytest.approx(expected.max() - expected.min())
     shown = " / ".join(f"{value:+.2f}" for value in expected - expected.mean())
@@ -82,6 +83,29 @@ def test_synthetic_rows_are_not_counted_twice(part):
     found = total_prior_tilt({name: component, "training.smote": smote}, SHARE)
     np.testing.assert_allclose(found.implied_share, expected, atol=1e-9)
     assert set(found.by_part) == {name, "training.smote"}
+
+
+@pytest.mark.parametrize("share", [[0.283, 0.339, 0.378], [0.05, 0.9, 0.05]])
+def test_a_smoother_smooths_what_quotas_left(share):
+    """Quotas q, then a matrix M: the shares taught are q M, whatever the labels were."""
+    smoother = made("smoother", "class_conditional")
+    quotas = np.array([0.3, 0.3, 0.4])
+    parts = {
+        "training.smoother": smoother,
+        "training.balancer": made("balancer", "class_quota", quotas=per_class(*quotas.tolist())),
+    }
+    found = total_prior_tilt(parts, np.array(share))
+    np.testing.assert_allclose(found.implied_share, quotas @ smoother.matrix(), atol=1e-12)
+    # Weights of rows come before smoothing too, weights of targets after it.
+    for applies_to, expected in (
+        ("sample_weight", (share * np.array([2.0, 1, 1]) / (1 + share[0])) @ smoother.matrix()),
+        ("alpha", (share @ smoother.matrix()) * [2.0, 1, 1] / (1 + (share @ smoother.matrix())[0])),
+    ):
+        weights = Leaning(np.log([2.0, 1, 1]), applies_to=applies_to)
+        found = total_prior_tilt(
+            {"training.reweighter": weights, "training.smoother": smoother}, np.array(share)
+        )
+        np.testing.assert_allclose(found.implied_share, expected, atol=1e-12)
 
 
 def test_a_decision_is_asked_at_the_label_prior():

@@ -186,3 +186,24 @@ def test_a_run_that_kept_nothing_says_so(make_config, parts, registry, run_dir):
     (run_dir / "thresholds.json").write_text('{"format": 1, "state": {}, "search": {}}')
     with pytest.raises(RunError, match="search has no best options; restore the file or run again"):
         thresholds.with_kept_labels(config, parts, registry, run_dir)
+
+
+@pytest.mark.parametrize(
+    ("backtest", "costs"),
+    [
+        ({}, (10.0, 5.0)),
+        (
+            {"fees": {"type": "proportional", "fee_bps": 1}, "slippage": {"type": "bps", "slippage_bps": 2}},
+            (1, 2),
+        ),
+        ({"fees": None, "slippage": None}, (0, 0)),
+        ({"fees": {"type": "fixed"}}, (10.0, 5.0)),
+    ],
+)
+def test_the_optimizer_is_given_the_costs_of_the_account(config, bars, registry, backtest, costs, caplog):
+    made = config({"type": "recorder"}, backtest=backtest)
+    with caplog.at_level("INFO"):
+        thresholds.optimise_labels(made, registry, bars, times_of(made, bars), NoProgress())
+    (task,) = Recorder.tasks
+    assert (task.fee_bps, task.slippage_bps) == costs
+    assert ("assumes 10 bps" in caplog.text) == (backtest.get("fees") == {"type": "fixed"})

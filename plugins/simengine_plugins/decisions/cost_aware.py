@@ -57,8 +57,9 @@ class CostAware:
     shares : tuple of float
         Shares of validation rows, 0: that side is not traded. The default gives 36 pairs, and 48 where one
         side may be left out.
-    on_hold : {"keep", "flat"}
-        What HOLD does to a position in the simulation; give it the value that the strategy has.
+    on_hold : {"keep", "flat"}, optional
+        What HOLD does to a position in the simulation. null: what it does in the strategy, and "keep" with
+        one that does not say. Another value than the strategy's is warned of.
     min_deflated_sharpe : float, optional
         Least deflated Sharpe ratio of the best pair, a probability; null: any.
 
@@ -91,8 +92,9 @@ class CostAware:
             Field(min_length=2, description="shares of validation rows tried for BUY and for SELL; 0: never"),
         ] = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4),
         on_hold: Annotated[
-            Literal["keep", "flat"], Field(description="what HOLD does to a position, as strategy.on_hold")
-        ] = "keep",
+            Literal["keep", "flat"] | None,
+            Field(description="what HOLD does to a position; null: what the strategy does"),
+        ] = None,
         min_deflated_sharpe: Annotated[
             float | None,
             Field(ge=0, lt=1, description="trade only if the best pair has this deflated Sharpe ratio"),
@@ -121,9 +123,10 @@ class CostAware:
                 "received none; use it in a run, or another decision"
             )
         proba = np.exp(log_proba)
-        closed = self.on_hold == "flat" or any(level is not None for level in context.market.stops.values())
+        on_hold = self._on_hold(context.market)
+        closed = on_hold == "flat" or any(level is not None for level in context.market.stops.values())
         pairs = self._pairs(proba, one_sided=closed)
-        swept = [self._sweep(proba, context.market, *pair) for pair in pairs]
+        swept = [_simulated(proba, context.market, *pair, on_hold=on_hold) for pair in pairs]
         best = int(np.argmax([result.table["net_return"][0] for result in swept]))
         self._keep(proba, *pairs[best], swept[best], _overfitting(swept, best))
         return self
@@ -183,19 +186,17 @@ class CostAware:
             )
         return list(pairs)
 
-    def _sweep(self, proba: FloatArray, market: DecisionMarket, buy: float, sell: float) -> SweepResult:
-        """Simulate one pair as a sweep of one variant."""
-        from simengine.backtest.sweeping import sweep
-
-        scaled, threshold = _one_threshold(proba, buy, sell)
-        variant = {"threshold": threshold, **market.stops}
-        return sweep(
-            market.bars,
-            market.by_bar(scaled),
-            variants=[variant],
-            on_hold=self.on_hold,
-            **market.options,
-        )
+    def _on_hold(self, market: DecisionMarket) -> str:
+        """Return what HOLD does; warn when the thresholds are fitted on another rule than is traded."""
+        own, traded = self.on_hold, market.on_hold
+        if own is not None and traded is not None and own != traded:
+            logger.warning(
+                "decision cost_aware: on_hold is %s, but the strategy trades with on_hold %s: the thresholds "
+                "are fitted on another rule than is traded; leave inference.decision.on_hold out",
+                own,
+                traded,
+            )
+        return own or traded or "keep"
 
     def _verdict(self, net: float, found: Overfitting) -> str:
         tried = f"the best of {found.trials} pairs of thresholds nets {net:+.2%} on val (in-sample)"
@@ -211,6 +212,17 @@ class CostAware:
             )
         thresholds = f"BUY above {self.buy_threshold_:.4f}, SELL above {self.sell_threshold_:.4f}"
         return f"{thresholds}: {tried}; {doubt}"
+
+
+def _simulated(
+    proba: FloatArray, market: DecisionMarket, buy: float, sell: float, *, on_hold: str
+) -> SweepResult:
+    """Simulate one pair as a sweep of one variant."""
+    from simengine.backtest.sweeping import sweep
+
+    scaled, threshold = _one_threshold(proba, buy, sell)
+    variant = {"threshold": threshold, **market.stops}
+    return sweep(market.bars, market.by_bar(scaled), variants=[variant], on_hold=on_hold, **market.options)
 
 
 def _threshold(values: FloatArray, share: float) -> float:

@@ -15,8 +15,8 @@ from simengine_plugins.losses.terms import log_proba_and_rest
 class AsymmetricFocal:
     """Focal loss per class: -sum_c t_c alpha_c (1 - p_c) ** gamma_c log p_c.
 
-    Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, with a gamma for each class as in
-    Ridnik et al., "Asymmetric Loss For Multi-Label Classification", ICCV 2021, here for softmax
+    Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, with a gamma for each class in the
+    spirit of Ridnik et al., "Asymmetric Loss For Multi-Label Classification", ICCV 2021, here for softmax
     probabilities. A larger gamma makes the rows of a class that the network already gets right count
     less, so with the largest for BUY the network gains least from ever surer BUYs. It is no proper score:
     the probabilities it teaches are under-confident, by class, so a calibrator should follow.

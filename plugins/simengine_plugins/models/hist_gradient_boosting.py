@@ -89,6 +89,7 @@ class HistGradientBoosting:
             if context.reweighter is not None:
                 weights = context.reweighter.start(labels)
                 class_weights = checked_class_weights(context.reweighter, weights)
+                _say_fixed(context.reweighter, class_weights)
             row_weights = class_weights[labels]
             context.progress.start("train", 1)
             try:
@@ -97,7 +98,6 @@ class HistGradientBoosting:
             finally:
                 context.progress.stop()
             log_proba = log_softmax(self._scores(rows))
-        _say_fixed(context.reweighter, labels, log_proba, class_weights)
         own = -log_proba[np.arange(len(labels)), labels]
         train_loss = float((own * row_weights).mean())
         logits = self.predict_logits(val)
@@ -185,11 +185,9 @@ class HistGradientBoosting:
             setattr(self, name, np.asarray(value))
 
 
-def _say_fixed(
-    reweighter: Reweighter | None, labels: LabelArray, log_proba: FloatArray, weights: FloatArray
-) -> None:
+def _say_fixed(reweighter: Reweighter, weights: FloatArray) -> None:
     """Log that a reweighter which moves its weights between epochs has no epochs to move them in."""
-    if reweighter is None or np.array_equal(reweighter.update(labels, log_proba, 1), weights):
+    if getattr(reweighter, "fixed", False):
         return
     event(
         logger,

@@ -49,16 +49,20 @@ class ShareKL:
         self.weight = weight
         self.target = target
 
-    def __call__(self, targets: Any, logits: Any) -> Any:  # noqa: ANN401 - tensors
-        """Return the penalty (B,), equal for all rows, of targets (B, 3) and logits (B, 3)."""
+    def __call__(self, targets: Any, logits: Any, shares: Any = None) -> Any:  # noqa: ANN401 - tensors
+        """Return the penalty (B,), equal for all rows, of targets (B, 3) and logits (B, 3).
+
+        ``shares`` (B,) are what the rows count in the means; by default all the same.
+        """
         import tensorflow as tf
 
         log_p = tf.nn.log_softmax(logits)
-        rows = tf.cast(tf.shape(log_p)[0], log_p.dtype)
+        counted = tf.ones_like(log_p[:, 0]) if shares is None else shares
+        counted = counted / tf.reduce_sum(counted)
         # The log of the mean from logs: a class that no row predicts keeps its gradient.
-        log_mean = tf.reduce_logsumexp(log_p, axis=0) - tf.math.log(rows)
+        log_mean = tf.reduce_logsumexp(log_p + tf.math.log(counted)[:, None], axis=0)
         if self.target is None:
-            wanted = tf.reduce_mean(targets, axis=0)
+            wanted = tf.reduce_sum(counted[:, None] * targets, axis=0)
         else:
             wanted = tf.constant(self.target, dtype=log_p.dtype)
         divergence = tf.reduce_sum(tf.math.xlogy(wanted, wanted) - wanted * log_mean)

@@ -24,6 +24,8 @@ class InverseFrequency:
     1, 1 and 2 labels of SELL, HOLD and BUY give weights 4/3, 4/3 and 2/3.
     """
 
+    fixed = True
+
     def __init__(
         self,
         *,

@@ -18,6 +18,8 @@ class Static:
     learns by log w_c (`prior_tilt`); a decision rule fitted on validation data should follow.
     """
 
+    fixed = True
+
     def __init__(
         self,
         *,

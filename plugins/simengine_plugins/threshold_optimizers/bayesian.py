@@ -18,7 +18,7 @@ from simengine.seed import integer
 from simengine_plugins.threshold_optimizers import objective as goals
 from simengine_plugins.threshold_optimizers.counting import count_labels
 from simengine_plugins.threshold_optimizers.proxy import Classifier, FeeBps, Proxy, SlippageBps
-from simengine_plugins.threshold_optimizers.spaces import Range, Values, is_whole, ranges
+from simengine_plugins.threshold_optimizers.spaces import PLACE, Range, Values, is_whole, ranges
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -61,8 +61,8 @@ class BayesianSearch:
         pnl_weight: goals.PnlWeight = 0.0,
         tolerance: goals.Tolerance = 0.001,
         classifier: Classifier = "logistic",
-        fee_bps: FeeBps = 10.0,
-        slippage_bps: SlippageBps = 5.0,
+        fee_bps: FeeBps = None,
+        slippage_bps: SlippageBps = None,
         space: Annotated[
             dict[str, Range | Values] | None,
             Field(description="range or list of values by option, instead of the default one of that option"),
@@ -88,6 +88,8 @@ class BayesianSearch:
             self._optimise(task, spans, trials)
         finally:
             task.progress.stop()
+        if len(trials.refused) == self.n_trials:
+            raise ConfigError(f"{PLACE}: the labeler refused every trial: {trials.refused[0]}")
         counts = np.array(trials.counts, dtype=np.int64)
         scores = goals.Scores(trials.options, self.objective, counts)
         for name, values in trials.proxied.items():

@@ -63,8 +63,8 @@ class GridSearch:
         finalists: Annotated[
             int, Field(ge=1, description="combinations that the classifier is trained for")
         ] = 24,
-        fee_bps: FeeBps = 10.0,
-        slippage_bps: SlippageBps = 5.0,
+        fee_bps: FeeBps = None,
+        slippage_bps: SlippageBps = None,
         space: Annotated[
             dict[str, Values] | None,
             Field(description="values by option, instead of the default ones of that option"),

@@ -22,8 +22,12 @@ Classifier = Annotated[
     Literal["logistic", "gradient_boosting"],
     Field(description="the quick classifier of skill_weight and pnl_weight"),
 ]
-FeeBps = Annotated[float, Field(ge=0, description="fee of the net return, on notional")]
-SlippageBps = Annotated[float, Field(ge=0, description="slippage of the net return")]
+FeeBps = Annotated[
+    float | None, Field(ge=0, description="fee of the net return, on notional; null: as in backtest.fees")
+]
+SlippageBps = Annotated[
+    float | None, Field(ge=0, description="slippage of the net return; null: as in backtest.slippage")
+]
 
 INNER_TRAIN = 0.7
 MAX_ROWS = 20_000
@@ -75,15 +79,21 @@ class Proxy:
         Whose bars are split again: the first 70 % of the span before the end of train is the inner train.
     classifier : {"logistic", "gradient_boosting"}
         Both of scikit-learn.
-    fee_bps, slippage_bps : float
-        Of the net return.
+    fee_bps, slippage_bps : float, optional
+        Of the net return; None: those of the task.
     """
 
-    def __init__(self, task: LabelSearch, classifier: str, fee_bps: float, slippage_bps: float) -> None:
+    def __init__(
+        self,
+        task: LabelSearch,
+        classifier: str,
+        fee_bps: float | None = None,
+        slippage_bps: float | None = None,
+    ) -> None:
         self.task = task
         self.classifier = classifier
-        self.fee_bps = fee_bps
-        self.slippage_bps = slippage_bps
+        self.fee_bps = task.fee_bps if fee_bps is None else fee_bps
+        self.slippage_bps = task.slippage_bps if slippage_bps is None else slippage_bps
         start = min(int(bars.timestamp[0]) for bars in task.bars.values())
         self.border = start + round(INNER_TRAIN * (task.train_end - start))
         self.rows = [self._prepared(bars) for bars in task.bars.values()]

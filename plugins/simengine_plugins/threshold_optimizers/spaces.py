@@ -191,6 +191,8 @@ def at_the_edge(axes: Axes, best: Mapping[str, Any]) -> list[str]:
 def _known_rule(task: LabelSearch, changed: Mapping[str, Any]) -> bool | None:
     """Return whether limits of a built-in labeler are in order, which spares making thousands of them."""
     options = {**task.options, **changed}
+    if any(isinstance(value, str) for name, value in changed.items() if name != "entry"):
+        return None
     if task.labeler == "adaptive_threshold":
         return bool(options["adaptive_min"] <= options["adaptive_max"])
     if task.labeler == "volatility_quantile":

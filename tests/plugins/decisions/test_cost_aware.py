@@ -1,5 +1,6 @@
 import logging
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -229,3 +230,19 @@ def test_a_symbol_without_bars_to_trade_plays_no_part():
         first = groups[groups == 0], rows[groups == 0]
         found = traded(signals, {"S0": bars["S0"]}, *first).stats["net_return"]
         assert found == pytest.approx(rule.chosen_["net_return"], abs=1e-12)
+
+
+@pytest.mark.parametrize("traded_as", ["keep", "flat"])
+def test_what_hold_does_is_what_it_does_in_the_strategy(traded_as, caplog):
+    scores, labels, *market = draw(1)
+    context = context_of(*market)
+    context = replace(context, market=replace(context.market, on_hold=traded_as))
+    rule, told = (CostAware(on_hold=given).fit(scores, labels, context) for given in (None, traded_as))
+    assert rule.chosen_ == told.chosen_
+    assert "another rule" not in caplog.text
+    other = "flat" if traded_as == "keep" else "keep"
+    assert CostAware(on_hold=other).fit(scores, labels, context).chosen_ != rule.chosen_
+    assert (
+        f"decision cost_aware: on_hold is {other}, but the strategy trades with on_hold {traded_as}: the "
+        "thresholds are fitted on another rule than is traded; leave inference.decision.on_hold out"
+    ) in caplog.text

@@ -74,3 +74,17 @@ def test_a_class_that_nobody_predicts_keeps_its_gradient():
 def test_a_target_that_is_no_shares_is_refused(target):
     with pytest.raises(ValueError, match=r"^target must be >= 0 and sum to 1; received \("):
         ShareKL(target=PerClass(*target))
+
+
+def test_rows_count_by_their_shares():
+    """Rows that only fill a batch up, or bars that do not count, change nothing."""
+    shares = np.where(np.arange(20) < 12, 1 / 12, 0.0)
+    found = np.asarray(ShareKL()(tf.constant(TARGETS), tf.constant(LOGITS), tf.constant(shares)))
+    np.testing.assert_allclose(found, of(ShareKL(), TARGETS[:12], LOGITS[:12])[0], rtol=1e-9)
+    with tf.GradientTape() as tape:
+        logits = tf.Variable(LOGITS)
+        value = ShareKL()(tf.constant(TARGETS), logits, tf.constant(shares))[0]
+    gradient = np.asarray(tape.gradient(value, logits))
+    assert np.isfinite(gradient).all()
+    assert (gradient[12:] == 0).all()
+    assert (gradient[:12] != 0).any()
