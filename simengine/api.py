@@ -21,7 +21,7 @@ from simengine.log import NoProgress, Progress
 from simengine.rundir import CONFIG, DONE, ORIGIN, RunDir
 
 if TYPE_CHECKING:
-    from simengine.ablate.ablation import Ablation
+    from simengine.ablate.store import Ablation
     from simengine.compare import Comparison
     from simengine.config.schema import Config
     from simengine.explain import Explanation
@@ -269,8 +269,8 @@ def ablate(
     config: ConfigSource | None = None,
     *,
     overrides: Sequence[str] = (),
-    seeds: int = 3,
-    folds: int = 1,
+    seeds: int | None = None,
+    folds: int | None = None,
     improvements: Sequence[int] | None = None,
     decisions: Sequence[str] | None = None,
     quick: bool = False,
@@ -287,10 +287,10 @@ def ablate(
         The base; left out with ``resume``.
     overrides : sequence of str
         As in `run`.
-    seeds : int
-        Root seeds, from that of the config on.
-    folds : int
-        Walk-forward folds; 1 is the config's own split.
+    seeds : int, optional
+        Root seeds, from that of the config on; 3 by default.
+    folds : int, optional
+        Walk-forward folds; by default 1, the config's own split.
     improvements : sequence of int, optional
         Which of the ten; all by default.
     decisions : sequence of str, optional
@@ -303,27 +303,43 @@ def ablate(
     out : str or Path
         Folder that the directory of the ablation is made in.
     resume : str or Path, optional
-        An ablation that was interrupted; what it has finished is not done again.
+        An ablation that was interrupted; what it has finished is not done again, and it ends with the figures
+        that it would have had. A finished one is read. Nothing but ``jobs`` and ``progress`` goes with it.
     progress : Progress, optional
-        Told about every training.
+        Told about every training that ended.
+
+    Returns
+    -------
+    Ablation
+        ``rows``, the base first, and the ``directory`` with ``ablation.json``, ``.csv`` and ``.html``.
+
+    Raises
+    ------
+    SimengineError
+        Before anything is trained when the config, a cell or the bars do not do; later with the name of the
+        training that failed.
     """
     from simengine.ablate import ablation
     from simengine.ablate.plan import DECISIONS, IMPROVEMENTS, QUICK, changed
 
     if resume is not None:
-        if config is not None or overrides:
-            raise ConfigError("resume: the ablation goes on as configured; give no config and no overrides")
+        asked = (config, seeds, folds, improvements, decisions)
+        if overrides or quick or any(value is not None for value in asked):
+            raise ConfigError(
+                "resume: the ablation goes on as it was started; give no config, no overrides and no settings"
+            )
         return ablation.resume(Path(resume), jobs=jobs, progress=progress)
     if config is None:
         raise ConfigError("ablate: give a config, or resume with the directory of an ablation")
     loaded, _ = _load(config, overrides, ())
     settings = ablation.Settings(
-        seeds,
-        folds,
-        tuple(IMPROVEMENTS if improvements is None else improvements),
+        3 if seeds is None else seeds,
+        1 if folds is None else folds,
+        tuple(sorted(set(IMPROVEMENTS if improvements is None else improvements))),
         tuple(DECISIONS if decisions is None else decisions),
     )
-    directory = ablation.start(changed(loaded, QUICK) if quick else loaded, settings, Path(out))
+    base = changed(loaded, QUICK) if quick else loaded
+    directory = ablation.start(base, settings, Path(out), jobs=jobs)
     return ablation.resume(directory, jobs=jobs, progress=progress)
 
 

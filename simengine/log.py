@@ -54,7 +54,10 @@ class Progress(Protocol):
         """Begin a task of ``total`` steps."""
 
     def advance(self, steps: int = 1, **info: object) -> None:
-        """Report ``steps`` more done; ``info`` is shown beside the bar."""
+        """Report ``steps`` more done; ``info`` is shown beside the bar.
+
+        A text ``left`` among it is the time that is left, where the step knows better than the display.
+        """
 
     def stop(self) -> None:
         """End the task."""

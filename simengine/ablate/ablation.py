@@ -1,132 +1,86 @@
-"""The whole of an ablation: what is to be done, doing it on several processes, and the table."""
+"""The whole of an ablation: what is to be done, doing it, and the table."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
+from simengine.ablate import schedule, store
+from simengine.ablate.bootstrap import block_bars
+from simengine.ablate.folds import check_folds, folds_of
+from simengine.ablate.measure import Stratum
 from simengine.ablate.plan import Cell, plan
-from simengine.ablate.table import REPLICATES, Row, table_of
-from simengine.ablate.units import FIGURES, Unit, cell_folder, is_done, read_outcome, run_unit, units_of
-from simengine.config.load import config_hash, dump_yaml, load_config
+from simengine.ablate.store import Ablation, Settings, Todo
+from simengine.ablate.sums import Outcome
+from simengine.ablate.table import Row, table_of
+from simengine.ablate.units import Unit, units_of
+from simengine.ablate.work import parts_of, read_figures, read_outcome
+from simengine.config.load import config_hash
 from simengine.errors import ConfigError, RunError
 from simengine.log import NoProgress, Progress, event, get_logger
 from simengine.plugin.check import check_config
 from simengine.plugin.manager import build_registry
-from simengine.rundir import CONFIG, RunDir, write_json, write_text_atomic
+from simengine.rundir import DONE, RunDir
+from simengine.steps.parts import build_parts
+from simengine.steps.prepare import load_bars
 
 if TYPE_CHECKING:
     from simengine.config.schema import Config
 
-PLAN = "plan.json"
-RESULT = "ablation.json"
+__all__ = ["Ablation", "Settings", "resume", "start"]
 
 logger = get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What an ablation does beside its config.
-
-    Parameters
-    ----------
-    seeds : int
-        Root seeds: that of the config and the ones after it.
-    folds : int
-        Walk-forward folds; 1 is the config's own split.
-    improvements : tuple of int
-        Which of the ten.
-    decisions : tuple of str
-        Rules that every cell is tried with, beside its own.
-    """
-
-    seeds: int
-    folds: int
-    improvements: tuple[int, ...]
-    decisions: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Ablation:
-    """A finished ablation.
-
-    Parameters
-    ----------
-    directory : Path
-        Where it lies.
-    rows : tuple of Row
-        The base first.
-    block : int
-        Bars of a block of the bootstrap.
-    settings : Settings
-        What was asked for.
-    """
-
-    directory: Path
-    rows: tuple[Row, ...]
-    block: int
-    settings: Settings
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data."""
-        return {
-            "directory": str(self.directory),
-            "settings": asdict(self.settings),
-            "block_bars": self.block,
-            "replicates": REPLICATES,
-            "rows": [row.to_dict() for row in self.rows],
-        }
-
-
-def fold_ends(config: Config, folds: int) -> list[float]:
-    """Return where each walk-forward fold ends, as shares of the span; the last one at its end.
-
-    The test spans follow each other without overlap. Each fold has the test and val spans of the config, and
-    a train span that grows from the start of the data.
-
-    Raises
-    ------
-    ConfigError
-        When the first fold would have nothing to train on.
-    """
-    split = config.split
-    ends = [1 - split.test * (folds - 1 - fold) for fold in range(folds)]
-    if ends[0] - split.test - split.val <= 0:
-        most = int((1 - split.val) / split.test)
-        raise ConfigError(
-            f"ablate: {folds} folds of a test share of {split.test:g} leave the first one no train span; "
-            f"use at most {most}"
-        )
-    return ends
-
-
-def start(config: Config, settings: Settings, out: Path) -> Path:
+def start(config: Config, settings: Settings, out: Path, *, jobs: int = 1) -> Path:
     """Make the directory of an ablation and write down what it is to do.
+
+    Parameters
+    ----------
+    config : Config
+        The base.
+    settings : Settings
+        What to do with it.
+    out : Path
+        Folder that the directory is made in.
+    jobs : int
+        Trainings at a time that are planned: processor cores are shared out among them, and the bytes of a
+        training depend on how many it has.
 
     Raises
     ------
     SimengineError
-        When the config is not valid, or some cell's is not.
+        When the config is not valid, some cell's is not, or the bars do not suffice.
     """
+    if min(settings.seeds, settings.folds, jobs) < 1:
+        raise ConfigError("ablate: seeds, folds and jobs must be 1 or more")
     registry = build_registry(config.plugins, config.base_dir, locate=config.locate)
     base = check_config(config, registry)
-    cells = plan(base, improvements=settings.improvements, decisions=settings.decisions)
+    cells = plan(base, registry, improvements=settings.improvements, decisions=settings.decisions)
     for cell in cells:
-        check_config(cell.config(base), registry)
-    fold_ends(base, settings.folds)
-    run = RunDir.create(out, f"ablate-{config.name}", config_hash(base))
-    write_text_atomic(run / CONFIG, dump_yaml(base))
-    write_json(run / PLAN, {**asdict(settings), "base_dir": str(config.base_dir.resolve())})
+        try:
+            parts_of(cell.config(base, registry), registry)
+        except ConfigError as error:
+            raise ConfigError(f"ablate: {cell.name}: {error}; or choose improvements with --only") from None
+    parts = build_parts(base, registry)
+    bars = load_bars(parts.source)
+    splits = folds_of(base, bars, settings.folds)
+    check_folds(base, parts, bars, splits)
+    run = RunDir.create(out, f"{config.name}-ablate", config_hash(base))
+    store.write_todo(run, base, settings, splits, schedule.threads_of(jobs))
+    event(
+        logger,
+        "ablation",
+        f"ablation of {len(cells)} cells; when killed: simengine ablate --resume {run.path}",
+        directory=str(run.path),
+        cells=len(cells),
+    )
     return run.path
 
 
 def resume(directory: Path, *, jobs: int = 1, progress: Progress | None = None) -> Ablation:
-    """Do what an ablation has left to do, and return its table.
+    """Do what an ablation has left to do, and return its table; a finished one is read.
 
     Parameters
     ----------
@@ -140,85 +94,44 @@ def resume(directory: Path, *, jobs: int = 1, progress: Progress | None = None) 
     Raises
     ------
     RunError
-        When the directory holds no ablation.
+        When the directory holds no ablation, something in it is damaged, or config, plugins or bars changed.
     """
-    base, settings = _read(directory)
-    registry = build_registry(base.plugins, base.base_dir)
-    base = check_config(base, registry)
-    cells = plan(base, improvements=settings.improvements, decisions=settings.decisions)
-    seeds = range(base.seed, base.seed + settings.seeds)
-    ends = fold_ends(base, settings.folds)
-    units = units_of(base, cells, seeds, ends)
-    _work(units, base, directory, jobs, progress or NoProgress())
-    strata = [(seed, fold) for seed in seeds for fold in range(settings.folds)]
-    rows, block = _table(directory, base, cells, units, strata)
-    result = Ablation(directory, tuple(rows), block, settings)
-    write_json(directory / RESULT, result.to_dict())
+    progress = progress or NoProgress()
+    run = RunDir(directory)
+    if not run.has(store.PLAN) or not run.has(store.CONFIG):
+        raise RunError(f"{directory}: no ablation ({store.CONFIG} or {store.PLAN} is missing)")
+    if run.has(DONE):
+        finished = store.read_result(run)
+        if not (run.has(store.SHEET) and run.has(store.PAGE)):
+            store.write_views(run, finished)
+        return finished
+    todo = store.read_todo(run)
+    run.sweep()
+    asked = todo.settings
+    cells = plan(todo.base, todo.registry, improvements=asked.improvements, decisions=asked.decisions)
+    units = units_of(todo.base, todo.registry, cells, todo.seeds, todo.splits)
+    schedule.work(units, todo.base, directory, jobs=jobs, threads=todo.threads, progress=progress)
+    rows, block = _table(directory, todo, cells, units, progress)
+    result = Ablation(directory, tuple(rows), block, asked)
+    store.write_result(run, result)
     return result
 
 
-def _read(directory: Path) -> tuple[Config, Settings]:
-    run = RunDir.open(directory, finished=False)
-    if not run.has(PLAN):
-        raise RunError(f"{directory}: no ablation ({PLAN} is missing)")
-    asked = run.read_json(PLAN)
-    config = load_config(directory / CONFIG)
-    origin = config.origin.__class__(Path(asked["base_dir"]), config.origin.locations)
-    settings = Settings(
-        asked["seeds"], asked["folds"], tuple(asked["improvements"]), tuple(asked["decisions"])
-    )
-    return config.with_origin(origin), settings
-
-
-def _work(units: Sequence[Unit], base: Config, directory: Path, jobs: int, progress: Progress) -> None:
-    """Run every unit that is not complete, the longest wait first told as the time that is left."""
-    from joblib import Parallel, delayed
-
-    left = [unit for unit in units if not all(is_done(directory, unit, cell) for cell in unit.cells)]
-    event(logger, "ablate", f"{len(units)} trainings, {len(units) - len(left)} of them done before")
-    progress.start("ablate", len(units))
-    try:
-        progress.advance(len(units) - len(left))
-        work = Parallel(n_jobs=min(jobs, max(len(left), 1)), return_as="generator_unordered")
-        for key in work(delayed(_one)(unit, base, directory) for unit in left):
-            progress.advance(1, last=key)
-    finally:
-        progress.stop()
-
-
-def _one(unit: Unit, base: Config, directory: Path) -> str:
-    """Run one unit in a process of its own."""
-    registry = build_registry(base.plugins, base.base_dir)
-    began = time.perf_counter()
-    run_unit(unit, registry, directory, NoProgress())
-    event(logger, "unit", f"{unit.key}: {time.perf_counter() - began:.0f} s")
-    return unit.key
-
-
 def _table(
-    directory: Path,
-    base: Config,
-    cells: Sequence[Cell],
-    units: Sequence[Unit],
-    strata: Sequence[tuple[int, int]],
+    directory: Path, todo: Todo, cells: Sequence[Cell], units: Sequence[Unit], progress: Progress
 ) -> tuple[list[Row], int]:
+    """Return the rows, and the bars of a block."""
     where = {(cell.name, unit.stratum): (unit, cell) for unit in units for cell in unit.cells}
-    kept = {
-        key: RunDir(cell_folder(directory, unit, cell)).read_json(FIGURES)
-        for key, (unit, cell) in where.items()
-    }
-    seconds = {
-        cell.name: float(np.mean([kept[cell.name, stratum]["train_seconds"] for stratum in strata]))
-        for cell in cells
-    }
-    # Labels overlap by H - 1 bars; blocks of twice that keep most of the dependence inside.
-    block = 2 * max(int(figures["horizon_bars"]) for figures in kept.values())
-    rows = table_of(
-        cells,
-        strata,
-        lambda cell, stratum: read_outcome(directory, *where[cell.name, stratum]),
-        seconds,
-        block=block,
-        seed=base.seed,
-    )
+    kept = {key: read_figures(directory, unit, cell) for key, (unit, cell) in where.items()}
+    for fold in range(len(todo.splits)):
+        if len({found["data_sha256"] for (_, (_, own)), found in kept.items() if own == fold}) > 1:
+            raise RunError(f"{directory}: the bars changed between its trainings; start a new ablation")
+
+    def result(cell: Cell, stratum: Stratum) -> tuple[Outcome, float]:
+        seconds = kept[cell.name, stratum]["train_seconds"]
+        outcome = read_outcome(directory, *where[cell.name, stratum])
+        return outcome, float("nan") if seconds is None else float(seconds)
+
+    block = max(block_bars(int(found["horizon_bars"])) for found in kept.values())
+    rows = table_of(cells, todo.strata, result, block=block, seed=todo.base.seed, progress=progress)
     return rows, block

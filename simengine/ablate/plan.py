@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from simengine.config.load import from_tree, to_tree
 from simengine.config.schema import Config
 from simengine.errors import ConfigError
+from simengine.plugin.check import check_config
+from simengine.plugin.registry import Registry
 
 Changes = Mapping[str, Any]
 """Dotted places of the config and what stands there."""
@@ -49,6 +51,9 @@ STAGES: dict[str, tuple[int, ...]] = {
 DECISIONS = ("argmax", "prior_matched", "cost_aware")
 """Decision rules that every cell is tried with, beside its own."""
 
+WITH = " + "
+"""What stands between the name of a cell and that of a decision that is not the base's."""
+
 AFTER_TRAINING = "inference"
 """Section whose choices need no training."""
 
@@ -67,22 +72,30 @@ class Cell:
         Name of the decision rule.
     changes : mapping
         What the cell changes in the base.
+    also : tuple of str
+        Names of planned cells that would have the same config, and are left out.
     """
 
     name: str
     improvements: tuple[int, ...]
     decision: str
     changes: Changes = field(default_factory=dict)
+    also: tuple[str, ...] = ()
 
-    def config(self, base: Config) -> Config:
-        """Return the config of the cell.
+    @property
+    def group(self) -> str:
+        """Name without the decision: cells of one group differ in their decision alone."""
+        return self.name.removesuffix(f"{WITH}{self.decision}")
+
+    def config(self, base: Config, registry: Registry) -> Config:
+        """Return the config of the cell with every option of its components filled in.
 
         Raises
         ------
         ConfigError
-            When a change does not fit the config's rules.
+            When a change does not fit the config's rules, or its component is not known.
         """
-        return changed(base, self.changes)
+        return check_config(changed(base, self.changes), registry)
 
 
 def changed(base: Config, changes: Changes) -> Config:
@@ -98,26 +111,32 @@ def changed(base: Config, changes: Changes) -> Config:
 
 
 def plan(
-    base: Config, *, improvements: Sequence[int] = tuple(IMPROVEMENTS), decisions: Sequence[str] = DECISIONS
+    base: Config,
+    registry: Registry,
+    *,
+    improvements: Sequence[int] = tuple(IMPROVEMENTS),
+    decisions: Sequence[str] = DECISIONS,
 ) -> list[Cell]:
     """Return the cells: the base, each improvement alone, each stage, all ten, each with every decision.
 
     Improvements that need no training are combined with the others by `STAGES` alone. A cell whose config
-    another one has already (a base with an improvement on, say) is left out.
+    another one has already (a base with an improvement on, say) is left out, and that one says so.
 
     Parameters
     ----------
     base : Config
-        What every cell is compared with.
+        What every cell is compared with, checked.
+    registry : Registry
+        With the plugins of the config.
     improvements : sequence of int
-        Which of the ten; stages keep those of theirs that are among them.
+        Which of the ten, in any order; stages keep those of theirs that are among them.
     decisions : sequence of str
         Rules beside the base's own.
 
     Raises
     ------
     ConfigError
-        When there is no improvement of a number.
+        When there is no improvement of a number, no decision of a name, or a cell's config is not valid.
     """
     for number in improvements:
         if number not in IMPROVEMENTS:
@@ -126,22 +145,35 @@ def plan(
                 + ", ".join(f"{n} {name}" for n, (name, _) in IMPROVEMENTS.items())
             )
     groups: list[tuple[str, tuple[int, ...]]] = [("base", ())]
-    groups += [(f"{n} {IMPROVEMENTS[n][0]}", (n,)) for n in improvements]
+    groups += [(f"{n} {IMPROVEMENTS[n][0]}", (n,)) for n in sorted(set(improvements))]
     groups += [(name, tuple(n for n in stage if n in improvements)) for name, stage in STAGES.items()]
-    own = base.inference.decision.type
+    planned = [
+        _cell(base, name, numbers, rule) for name, numbers in groups for rule in _rules(base, decisions)
+    ]
     cells: list[Cell] = []
     seen: list[Config] = []
-    for name, numbers in groups:
-        changes = _joined(numbers)
-        for decision in (own, *(rule for rule in decisions if rule != own)):
-            more = {} if decision == own else {"inference.decision": {"type": decision}}
-            label = name if decision == own else f"{name} + {decision}"
-            cell = Cell(label, numbers, decision, {**changes, **more})
-            config = cell.config(base)
-            if config not in seen:
-                seen.append(config)
-                cells.append(cell)
+    for cell in planned:
+        config = cell.config(base, registry)
+        if config in seen:
+            place = seen.index(config)
+            cells[place] = replace(cells[place], also=(*cells[place].also, cell.name))
+        else:
+            seen.append(config)
+            cells.append(cell)
     return cells
+
+
+def _rules(base: Config, decisions: Sequence[str]) -> list[str]:
+    """Return the base's own decision, then the others, each once."""
+    return list(dict.fromkeys([base.inference.decision.type, *decisions]))
+
+
+def _cell(base: Config, name: str, numbers: tuple[int, ...], decision: str) -> Cell:
+    changes = _joined(numbers)
+    if decision == base.inference.decision.type:
+        return Cell(name, numbers, decision, changes)
+    label = f"{name}{WITH}{decision}"
+    return Cell(label, numbers, decision, {**changes, "inference.decision": {"type": decision}})
 
 
 def _joined(numbers: Sequence[int]) -> dict[str, Any]:

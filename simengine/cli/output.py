@@ -88,12 +88,13 @@ class _BarProgress:
 
     def start(self, label: str, total: int) -> None:
         self.stop()
-        self._task = self._bars.add_task(label, total=total, info="")
+        self._task = self._bars.add_task(label, total=total, info="", left="")
 
     def advance(self, steps: int = 1, **info: object) -> None:
         if self._task is not None:
+            left = info.pop("left", "")
             text = "  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in info.items())
-            self._bars.update(self._task, advance=steps, info=text)
+            self._bars.update(self._task, advance=steps, info=text, left=left)
 
     def stop(self) -> None:
         if self._task is not None:
@@ -133,15 +134,23 @@ def _reporting(*, quiet: bool) -> Iterator[Progress]:
 
 def _bars(handler: logging.StreamHandler[Any]) -> RichBars:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Task, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as RichBars
+    from rich.text import Text
+
+    class Left(TimeRemainingColumn):
+        """The time left as the step itself tells it, else rich's estimate of quick equal steps."""
+
+        def render(self, task: Task) -> Text:
+            told = task.fields["left"]
+            return Text(told, style="progress.remaining") if told else super().render(task)
 
     console = Console(stderr=True, no_color="NO_COLOR" in os.environ or None)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        Left(),
         TextColumn("{task.fields[info]}"),
     )
     # rich redirects sys.stderr while bars are shown; the log must go through it to stay above them.

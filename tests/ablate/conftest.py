@@ -23,6 +23,11 @@ def make_outcome(seed=0, bars=400, symbols=2, sharpness=1.0, tilt=0.0):
     )  # fmt: skip
 
 
+def changed(outcome, **arrays):
+    """Return the outcome with other arrays."""
+    return Outcome(**{**outcome.to_arrays(), **arrays})
+
+
 @pytest.fixture
 def outcome():
     return make_outcome

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from simengine.ablate.bootstrap import Interval, block_starts, holm, interval, replicate_sums
+from simengine.ablate.bootstrap import Interval, block_starts, holm, interval, replicate_sums, student
 from simengine.errors import DataError
 
 
@@ -13,12 +13,12 @@ def test_replicates_are_sums_of_whole_blocks():
 
 
 def test_blocks_lie_inside_and_are_the_same_for_every_cell():
-    starts = block_starts(100, 12, 50, seed=3, stratum=0)
+    starts = block_starts(100, 12, 50, seed=3, fold=0)
     assert starts.shape == (50, 9)
     assert starts.min() >= 0
     assert starts.max() <= 88
-    np.testing.assert_array_equal(starts, block_starts(100, 12, 50, seed=3, stratum=0))
-    assert (starts != block_starts(100, 12, 50, seed=3, stratum=1)).any()
+    np.testing.assert_array_equal(starts, block_starts(100, 12, 50, seed=3, fold=0))
+    assert (starts != block_starts(100, 12, 50, seed=3, fold=1)).any()
 
 
 def test_a_span_of_less_than_two_blocks_is_refused():
@@ -52,6 +52,25 @@ def test_intervals_of_overlapping_noise_cover_it_as_often_as_they_say():
     assert single < 130
 
 
+def test_seeds_are_tested_on_the_same_bars_and_must_share_their_blocks():
+    """Three seeds of one market are no three markets: blocks of their own promise far too much."""
+    rng = np.random.default_rng(9)
+    shared, alone = 0, 0
+    for trial in range(200):
+        market = overlapping_noise(rng, 600, 12)
+        values = [market + 0.1 * overlapping_noise(rng, 600, 12) for _ in range(3)]
+        points = [value.mean() for value in values]
+        for folds in ([0, 0, 0], [0, 1, 2]):
+            drawn = [
+                replicate_sums(value[:, None], block_starts(600, 24, 400, trial, fold), 24)[:, 0] / 600
+                for value, fold in zip(values, folds, strict=True)
+            ]
+            covered = interval(points, drawn).contains_zero
+            shared, alone = shared + (covered and folds[1] == 0), alone + (covered and folds[1] == 1)
+    assert 172 <= shared <= 199
+    assert alone < 150
+
+
 def test_a_planted_difference_is_found():
     rng = np.random.default_rng(6)
     result = found(overlapping_noise(rng, 600, 12) + 0.5, 24, 0)
@@ -71,6 +90,29 @@ def test_strata_are_averaged_and_a_shift_common_to_all_replicates_does_not_matte
     assert result.high == pytest.approx(2.0 + half, abs=0.02)
     shifted = interval([1.0, 3.0], [values + 5 for values in drawn])
     assert (shifted.low, shifted.high) == pytest.approx((result.low, result.high))
+
+
+def test_scatter_over_seeds_stands_beside_the_interval():
+    result = interval([1.0, 2.0, -0.5], [np.zeros(10)] * 3, by_seed=[1.0, 2.0, -0.5])
+    assert result.by_seed == (1.0, 2.0, -0.5)
+    assert result.seed_sd == pytest.approx(np.std([1.0, 2.0, -0.5], ddof=1))
+    assert result.agreeing == 2
+    assert np.isnan(Interval(0.0, 0.0, 0.0, 1.0, (1.0,)).seed_sd)
+
+
+def test_student_by_hand():
+    """Mean 2, error 1 / sqrt(3), t of 2 degrees of freedom 4.3027."""
+    result = student([1.0, 2.0, 3.0])
+    assert (result.low, result.high) == pytest.approx((2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5), abs=1e-4)
+    assert result.p_value == pytest.approx(0.07418, abs=1e-5)
+    assert result.contains_zero
+    unknown = student([1.0, float("nan"), 3.0])
+    assert unknown.difference == 2.0
+    assert student([0.0, 0.0]) == Interval(0.0, 0.0, 0.0, 1.0)
+    alone = student([5.0])
+    assert alone.difference == 5.0
+    assert np.isnan([alone.low, alone.high, alone.p_value]).all()
+    assert np.isnan(student([float("nan")]).difference)
 
 
 def test_what_is_not_defined_has_no_interval():
