@@ -27,7 +27,7 @@ class StopAfterTraining:
 
 def test_train_leaves_no_trades_and_backtest_trades_later(root, tmp_path):
     trained = api.train(root / "config.yaml", overrides=QUICK, out=tmp_path)
-    assert set(trained.metrics) == {"classification", "class_prior", "oracle"}
+    assert set(trained.metrics) == {"classification", "class_prior", "oracle", "inference", "prior_tilt"}
     assert not (trained.run_dir / "trades.csv").exists()
     later = api.backtest(trained.run_dir).metrics["backtest"]
     whole = api.run(root / "config.yaml", overrides=QUICK, out=tmp_path).metrics["backtest"]
