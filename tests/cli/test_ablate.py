@@ -204,7 +204,7 @@ def test_a_killed_one_goes_on_with_what_it_had(simengine, path, tmp_path):
         "3",
     ]
     with subprocess.Popen([*command, "--jobs", "2", "--out", out, "-q"], start_new_session=True) as process:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 240
         while not figures(out) and process.poll() is None and time.monotonic() < until:
             time.sleep(0.01)
         process.kill()
