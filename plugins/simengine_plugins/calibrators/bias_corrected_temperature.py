@@ -10,13 +10,12 @@ from pydantic import Field
 from simengine import Component, hookimpl
 from simengine.errors import DataError
 from simengine.evaluate.logproba import log_softmax
-from simengine.types import N_CLASSES, FloatArray, LabelArray
-from simengine_plugins.calibrators.fitting import check_fit_rows, minimise
+from simengine.types import FloatArray, LabelArray
+from simengine_plugins.calibrators.fitting import check_fit_rows
+from simengine_plugins.calibrators.scaling import fit_scaling
 
 LOWEST, HIGHEST = 0.05, 20.0
 """Bounds of the temperature, as those of `temperature`."""
-
-_LEAST_CURVATURE = 1e-12  # scores that vary by rounding alone have no scale to find
 
 
 class BiasCorrectedTemperature:
@@ -70,12 +69,11 @@ class BiasCorrectedTemperature:
             If there are under 50 rows, a class does not occur, or the optimiser does not converge.
         """
         check_fit_rows("bias_corrected_temperature", log_proba, labels, rows=50, classes=3)
-        scores = np.ascontiguousarray(log_proba.T, dtype=np.float64)  # class by class is faster
-        mean = scores.mean(axis=1)
-        slope, shift = _fit(scores - mean[:, None], mean, np.eye(N_CLASSES)[:, labels], self.l2)
-        bias = shift - (slope - 1.0) * mean
-        self.temperature_ = 1.0 / slope
-        self.bias_ = bias - bias.mean()
+        bounds = np.array([1.0 / HIGHEST]), np.array([1.0 / LOWEST])
+        slope, self.bias_ = fit_scaling(
+            log_proba, labels, bounds=bounds, l2=self.l2, name="bias_corrected_temperature"
+        )
+        self.temperature_ = 1.0 / float(slope[0])
         return self
 
     def transform(self, log_proba: FloatArray) -> FloatArray:
@@ -83,50 +81,6 @@ class BiasCorrectedTemperature:
         if not hasattr(self, "temperature_"):
             raise DataError("calibrator bias_corrected_temperature: transform was called before fit")
         return log_softmax(log_proba / self.temperature_ + self.bias_)
-
-
-def _fit(centred: FloatArray, mean: FloatArray, onehot: FloatArray, l2: float) -> tuple[float, FloatArray]:
-    """Return the most probable 1 / T and shifts (3,) of centred scores (3, n)."""
-    n = centred.shape[1]
-    # Steps in units of each parameter's own curvature; 1/4 bounds the variance of a class indicator.
-    curvature = np.concatenate([[centred.var(axis=1).sum()], np.ones(N_CLASSES)]) / 4 + l2 / n
-    step = 1.0 / np.sqrt(np.maximum(curvature, _LEAST_CURVATURE))
-    identity = np.array([1.0, 0.0, 0.0, 0.0])
-
-    def loss(z: FloatArray) -> tuple[float, FloatArray]:
-        value, gradient = _penalised_nll(identity + step * z, centred, mean, onehot, l2)
-        return value, gradient * step
-
-    lowest, highest = np.full(4, -np.inf), np.full(4, np.inf)
-    lowest[0], highest[0] = (1 / HIGHEST - 1) / step[0], (1 / LOWEST - 1) / step[0]
-    found = minimise(
-        loss,
-        np.zeros(4),
-        who=f"bias_corrected_temperature on {n} validation rows",
-        advice=f"raise l2 (now {l2}) or use temperature",
-        lowest=lowest,
-        highest=highest,
-    )
-    best = identity + step * found
-    return float(np.clip(best[0], 1 / HIGHEST, 1 / LOWEST)), best[1:]
-
-
-def _penalised_nll(
-    parameters: FloatArray, centred: FloatArray, mean: FloatArray, onehot: FloatArray, l2: float
-) -> tuple[float, FloatArray]:
-    """Return the mean negative log-posterior of (1 / T, shifts) and its gradient (4,)."""
-    n = centred.shape[1]
-    scores = parameters[0] * centred + (mean + parameters[1:])[:, None]
-    scores -= scores.max(axis=0)
-    residual = np.exp(scores)
-    total = residual.sum(axis=0)
-    away = parameters - [1.0, 0.0, 0.0, 0.0]
-    value = np.log(total).mean() - (onehot * scores).sum() / n + l2 / (2 * n) * float(away @ away)
-    residual /= total
-    residual -= onehot
-    slope = (residual * centred).sum() / n
-    gradient = np.concatenate([[slope], residual.mean(axis=1)])
-    return float(value), gradient + l2 / n * away
 
 
 @hookimpl

@@ -11,15 +11,11 @@ from simengine import Component, hookimpl
 from simengine.errors import DataError
 from simengine.evaluate.logproba import log_softmax
 from simengine.types import N_CLASSES, FloatArray, LabelArray
-from simengine_plugins.calibrators.fitting import check_fit_rows, minimise
-
-IDENTITY = np.repeat([1.0, 0.0], N_CLASSES)
-"""Scales of 1 and shifts of 0: the scores as they are."""
+from simengine_plugins.calibrators.fitting import check_fit_rows
+from simengine_plugins.calibrators.scaling import fit_scaling
 
 SMALLEST_SCALE = 0.01
 """Keeps the order of the rows: a decision rule that matches shares needs scores that differ."""
-
-_LEAST_CURVATURE = 1e-12  # scores that vary by rounding alone have no scale to find
 
 
 class Vector:
@@ -68,12 +64,8 @@ class Vector:
             If there are under 50 rows, a class does not occur, or the optimiser does not converge.
         """
         check_fit_rows("vector", log_proba, labels, rows=50, classes=3)
-        scores = np.ascontiguousarray(log_proba.T, dtype=np.float64)  # class by class is faster
-        mean = scores.mean(axis=1)
-        scale, shift = _fit(scores - mean[:, None], mean, np.eye(N_CLASSES)[:, labels], self.l2)
-        bias = shift - (scale - 1.0) * mean
-        self.scale_ = scale
-        self.bias_ = bias - bias.mean()
+        bounds = np.full(N_CLASSES, SMALLEST_SCALE), np.full(N_CLASSES, np.inf)
+        self.scale_, self.bias_ = fit_scaling(log_proba, labels, bounds=bounds, l2=self.l2, name="vector")
         return self
 
     def transform(self, log_proba: FloatArray) -> FloatArray:
@@ -81,51 +73,6 @@ class Vector:
         if not hasattr(self, "scale_"):
             raise DataError("calibrator vector: transform was called before fit")
         return log_softmax(self.scale_ * log_proba + self.bias_)
-
-
-def _fit(
-    centred: FloatArray, mean: FloatArray, onehot: FloatArray, l2: float
-) -> tuple[FloatArray, FloatArray]:
-    """Return the most probable scales (3,) and shifts (3,) of centred scores (3, n)."""
-    n = centred.shape[1]
-    # Steps in units of each parameter's own curvature: without them scores that hardly vary take
-    # L-BFGS hundreds of steps. 1/4 bounds the variance of a class indicator.
-    curvature = np.concatenate([centred.var(axis=1), np.ones(N_CLASSES)]) / 4 + l2 / n
-    step = 1.0 / np.sqrt(np.maximum(curvature, _LEAST_CURVATURE))
-
-    def loss(z: FloatArray) -> tuple[float, FloatArray]:
-        value, gradient = _penalised_nll(IDENTITY + step * z, centred, mean, onehot, l2)
-        return value, gradient * step
-
-    lowest = np.full(len(step), -np.inf)
-    lowest[:N_CLASSES] = (SMALLEST_SCALE - 1.0) / step[:N_CLASSES]
-    found = minimise(
-        loss,
-        np.zeros(len(step)),
-        who=f"vector on {n} validation rows",
-        advice=f"raise l2 (now {l2}) or use temperature",
-        lowest=lowest,
-    )
-    best = IDENTITY + step * found
-    return np.maximum(best[:N_CLASSES], SMALLEST_SCALE), best[N_CLASSES:]
-
-
-def _penalised_nll(
-    parameters: FloatArray, centred: FloatArray, mean: FloatArray, onehot: FloatArray, l2: float
-) -> tuple[float, FloatArray]:
-    """Return the mean negative log-posterior of (scales, shifts) and its gradient (6,)."""
-    scale, shift = parameters[:N_CLASSES], parameters[N_CLASSES:]
-    n = centred.shape[1]
-    scores = scale[:, None] * centred + (mean + shift)[:, None]
-    scores -= scores.max(axis=0)
-    residual = np.exp(scores)
-    total = residual.sum(axis=0)
-    away = parameters - IDENTITY
-    value = np.log(total).mean() - (onehot * scores).sum() / n + l2 / (2 * n) * float(away @ away)
-    residual /= total
-    residual -= onehot
-    gradient = np.concatenate([(residual * centred).mean(axis=1), residual.mean(axis=1)])
-    return float(value), gradient + l2 / n * away
 
 
 @hookimpl

@@ -7,7 +7,8 @@ from scipy.optimize import check_grad
 from simengine.errors import DataError
 from simengine.evaluate.classification import nll, top_label_ece
 from simengine.evaluate.logproba import log_softmax
-from simengine_plugins.calibrators.bias_corrected_temperature import BiasCorrectedTemperature, _penalised_nll
+from simengine_plugins.calibrators.bias_corrected_temperature import BiasCorrectedTemperature
+from simengine_plugins.calibrators.scaling import penalised_nll
 
 
 def draw(seed, n=400, steepness=1.0, bias=(0.0, 0.0, 0.0)):
@@ -24,7 +25,7 @@ def test_gradient_is_that_of_the_value():
     rows = (scores - mean).T.copy(), mean, np.eye(3)[:, labels]
     for point in (np.array([1.0, 0, 0, 0]), np.array([0.3, -1, 0.5, 2])):
         error = check_grad(
-            lambda p: _penalised_nll(p, *rows, 2.0)[0], lambda p: _penalised_nll(p, *rows, 2.0)[1], point
+            lambda p: penalised_nll(p, *rows, 2.0)[0], lambda p: penalised_nll(p, *rows, 2.0)[1], point
         )
         assert error < 1e-6
 
@@ -32,7 +33,7 @@ def test_gradient_is_that_of_the_value():
 def test_value_is_the_log_loss_plus_the_prior():
     scores, labels, _ = draw(0, 50)
     mean = scores.mean(axis=0)
-    value, _ = _penalised_nll(
+    value, _ = penalised_nll(
         np.array([0.5, 1.0, 0.0, -1.0]), (scores - mean).T.copy(), mean, np.eye(3)[:, labels], 3.0
     )
     shifted = 0.5 * (scores - mean) + mean + [1.0, 0.0, -1.0]

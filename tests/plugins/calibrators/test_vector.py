@@ -7,7 +7,8 @@ from scipy.optimize import check_grad
 from simengine.errors import DataError
 from simengine.evaluate.classification import nll, top_label_ece
 from simengine.evaluate.logproba import log_softmax
-from simengine_plugins.calibrators.vector import Vector, _penalised_nll
+from simengine_plugins.calibrators.scaling import penalised_nll
+from simengine_plugins.calibrators.vector import Vector
 
 
 def draw(seed, n=400, scale=(1.0, 1.0, 1.0), bias=(0.0, 0.0, 0.0)):
@@ -24,8 +25,8 @@ def test_gradient_is_that_of_the_value():
     rows = (scores - mean).T.copy(), mean, np.eye(3)[:, labels]
     for point in (np.array([1.0, 1, 1, 0, 0, 0]), np.array([0.3, 2, 0.7, -1, 0.5, 2])):
         error = check_grad(
-            lambda p: _penalised_nll(p, *rows, 1.0)[0],
-            lambda p: _penalised_nll(p, *rows, 1.0)[1],
+            lambda p: penalised_nll(p, *rows, 1.0)[0],
+            lambda p: penalised_nll(p, *rows, 1.0)[1],
             point,
         )
         assert error < 1e-6
@@ -35,7 +36,7 @@ def test_value_is_the_log_loss_plus_the_prior():
     scores, labels, _ = draw(0, 50)
     parameters = np.array([0.5, 1.0, 1.5, 1.0, 0.0, -1.0])
     mean = scores.mean(axis=0)
-    value, _ = _penalised_nll(parameters, (scores - mean).T.copy(), mean, np.eye(3)[:, labels], 3.0)
+    value, _ = penalised_nll(parameters, (scores - mean).T.copy(), mean, np.eye(3)[:, labels], 3.0)
     shifted = parameters[:3] * (scores - mean) + mean + parameters[3:]
     expected = nll(log_softmax(shifted), labels) + 3 / 100 * (0.5 + 2)
     assert value == pytest.approx(expected, rel=1e-12)
